@@ -1,0 +1,1 @@
+//! One file a lesson: see the `examples` folder of this package.

@@ -1,0 +1,3 @@
+//! Runs shell commands as tasks of an Apache Mesos cluster.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! An Apache Mesos master and agents in one process.
+
+pub mod messages;

@@ -1,0 +1,15 @@
+//! The Apache Mesos v1 API as Rust types.
+
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes,
+    clippy::semicolon_if_nothing_returned,
+    reason = "generated from the .proto files"
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/mesos_v1.rs"));
+}
+
+pub use generated::mesos::v1;

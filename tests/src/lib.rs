@@ -1,0 +1,1 @@
+//! What crosses packages: see the `tests` folder of this package.
