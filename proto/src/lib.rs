@@ -12,4 +12,8 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/mesos_v1.rs"));
 }
 
+pub mod json;
+mod schema;
+pub mod wire;
+
 pub use generated::mesos::v1;

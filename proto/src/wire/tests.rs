@@ -1,0 +1,93 @@
+//! The required-field check: which paths it names, and that it agrees with
+//! what `prost` decodes.
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::{Error, decode, encode};
+use crate::v1::{
+    self,
+    scheduler::{Call, call},
+};
+
+fn paths<M>(bytes: &[u8]) -> Vec<String>
+where
+    M: prost::Message + prost::Name + Default + std::fmt::Debug,
+{
+    match decode::<M>(Bytes::copy_from_slice(bytes)) {
+        Err(Error::MissingFields { paths }) => paths,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn names_every_missing_field_own_ones_first() {
+    // framework_info (1) { id (3) {} }, in a subscribe (3).
+    assert_eq!(
+        paths::<Call>(&[0x1a, 4, 0x0a, 2, 0x1a, 0]),
+        [
+            "subscribe.framework_info.user",
+            "subscribe.framework_info.name",
+            "subscribe.framework_info.id.value",
+        ]
+    );
+}
+
+#[test]
+fn counts_the_elements_of_lists() {
+    // accept (4) { offer_ids (1) { value } , offer_ids (1) {} }.
+    assert_eq!(
+        paths::<Call>(&[0x22, 7, 0x0a, 3, 0x0a, 1, b'o', 0x0a, 0]),
+        ["accept.offer_ids[1].value"]
+    );
+}
+
+#[test]
+fn a_message_in_two_parts_is_merged() {
+    // unavailability (3) { duration (2) { nanoseconds } }, then its start (1).
+    let two = [0x1a, 4, 0x12, 2, 0x08, 1, 0x1a, 4, 0x0a, 2, 0x08, 1];
+    assert_eq!(paths::<v1::MachineInfo>(&two), ["id"]);
+    let info: v1::MachineInfo = decode(Bytes::from([&[0x0a, 0], &two[..]].concat())).unwrap();
+    assert_eq!(info.unavailability.unwrap().start.nanoseconds, 1);
+}
+
+#[test]
+fn cut_off_bytes_are_malformed() {
+    let call = Call {
+        r#type: Some(call::Type::Teardown.into()),
+        framework_id: Some(v1::FrameworkId {
+            value: "f".to_owned(),
+        }),
+        ..Call::default()
+    };
+    let bytes = encode(&call);
+    assert_eq!(decode::<Call>(bytes.clone()).unwrap(), call);
+    let cut = bytes.slice(..bytes.len() - 3);
+    assert!(matches!(decode::<Call>(cut), Err(Error::Malformed { .. })));
+}
+
+#[test]
+fn unknown_fields_and_groups_are_passed_over() {
+    let mut bytes = v1::FrameworkId {
+        value: "f".to_owned(),
+    }
+    .encode_to_vec();
+    // Field 60 as a number, field 61 as a group that holds a string.
+    bytes.extend([0xe0, 0x03, 7, 0xeb, 0x03, 0x0a, 1, b'x', 0xec, 0x03]);
+    let id: v1::FrameworkId = decode(Bytes::from(bytes)).unwrap();
+    assert_eq!(id.value, "f");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+        let _: Result<Call, Error> = decode(Bytes::from(bytes));
+    }
+
+    #[test]
+    fn agrees_with_prost_on_what_is_malformed(bytes: Vec<u8>) {
+        let ours = decode::<v1::Labels>(Bytes::from(bytes.clone()));
+        let is_malformed = matches!(ours, Err(Error::Malformed { .. }));
+        proptest::prop_assert_eq!(is_malformed, v1::Labels::decode(&bytes[..]).is_err());
+    }
+}
