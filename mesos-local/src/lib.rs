@@ -1,3 +1,5 @@
 //! An Apache Mesos master and agents in one process.
 
+pub mod agent;
 pub mod messages;
+pub mod time;

@@ -1,0 +1,224 @@
+//! Sees to it that no task outlives the process that holds the cluster.
+//!
+//! A small shell process reads a pipe whose writing end only we hold. When we
+//! die, however we die, the pipe closes, and the shell kills every process
+//! group it was told of and every process that carries the cluster's sandboxes
+//! in its environment, until none is left. A task is found by its environment
+//! even when we died between spawning it and registering its group.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+/// How often the sweep is repeated before it gives up on processes that do not
+/// die, as those in an uninterruptible wait.
+const SWEEPS: u32 = 50;
+
+/// Read by the warden's shell. `$1` is the work directory, `$2` says whether
+/// it is to be removed. Groups come as `+N` and `-N`, one a line.
+const SCRIPT: &str = r#"
+trap '' HUP INT QUIT TERM PIPE
+groups=' '
+while read -r line; do
+  n=${line#?}
+  case $line in
+    +*) groups="$groups$n " ;;
+    -*) groups="${groups%% $n *} ${groups#* $n }" ;;
+  esac
+done
+tries=0
+while [ $tries -lt 50 ]; do
+  found=
+  for g in $groups; do kill -9 -- "-$g" 2>/dev/null && found=1; done
+  for f in $(grep -lsF -e "MESOS_SANDBOX=$1/" /proc/[0-9]*/environ 2>/dev/null); do
+    p=${f#/proc/}; p=${p%/environ}
+    kill -9 "$p" 2>/dev/null && found=1
+  done
+  [ -z "$found" ] && [ $tries -gt 0 ] && break
+  tries=$((tries + 1))
+  sleep 0.05
+done
+[ "$2" = temporary ] && rm -rf -- "$1"
+exit 0
+"#;
+
+/// The guard of one cluster's processes, shared by its agents.
+#[derive(Debug)]
+pub struct Warden {
+    work_dir: PathBuf,
+    is_temporary: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    groups: BTreeSet<i32>,
+    shell: Option<Shell>,
+}
+
+#[derive(Debug)]
+struct Shell {
+    child: Child,
+    pipe: ChildStdin,
+}
+
+impl Warden {
+    /// Guards the tasks whose sandboxes lie under `work_dir`, which is removed
+    /// at the end when it `is_temporary`.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made or no shell can be started.
+    pub fn start(work_dir: &Path, is_temporary: bool) -> io::Result<Self> {
+        fs::create_dir_all(work_dir)?;
+        let work_dir = work_dir.canonicalize()?;
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", SCRIPT, "mesos-local-warden"])
+            .arg(&work_dir)
+            .arg(if is_temporary { "temporary" } else { "kept" })
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pipe = child.stdin.take().expect("the pipe was asked for");
+        Ok(Self {
+            work_dir,
+            is_temporary,
+            state: Mutex::new(State {
+                groups: BTreeSet::new(),
+                shell: Some(Shell { child, pipe }),
+            }),
+        })
+    }
+
+    /// The directory whose tasks are guarded, without symbolic links.
+    #[must_use]
+    pub fn work_dir(&self) -> &Path {
+        &self.work_dir
+    }
+
+    /// A task's process group exists from now on.
+    pub fn register(&self, group: Pid) {
+        let mut state = self.lock();
+        if state.groups.insert(group.as_raw()) {
+            state.tell(b'+', group);
+        }
+    }
+
+    /// The group's leader has been reaped: kill what is left of the group.
+    pub fn release(&self, group: Pid) {
+        kill_group(group);
+        let mut state = self.lock();
+        if state.groups.remove(&group.as_raw()) {
+            state.tell(b'-', group);
+        }
+    }
+
+    /// Kills every guarded process and removes a temporary work directory.
+    /// Repeating it does nothing.
+    pub fn stop(&self) {
+        let mut state = self.lock();
+        let Some(mut shell) = state.shell.take() else {
+            return;
+        };
+        for group in std::mem::take(&mut state.groups) {
+            kill_group(Pid::from_raw(group));
+        }
+        sweep(&self.work_dir);
+        if self.is_temporary
+            && let Err(error) = fs::remove_dir_all(&self.work_dir)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(directory = %self.work_dir.display(), %error, "cannot remove the work directory");
+        }
+        // The pipe must outlive the shell, or it would sweep once more.
+        if shell.child.kill().is_ok() {
+            let _ = shell.child.wait();
+        }
+        drop(shell.pipe);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Warden {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl State {
+    fn tell(&mut self, sign: u8, group: Pid) {
+        if let Some(shell) = &mut self.shell {
+            let line = format!("{}{group}\n", char::from(sign));
+            if let Err(error) = shell.pipe.write_all(line.as_bytes()) {
+                tracing::warn!(%error, "the warden does not listen any more");
+            }
+        }
+    }
+}
+
+/// SIGKILL to every member of a group; a group that is gone is fine.
+pub(crate) fn kill_group(group: Pid) {
+    // Group 0 would be our own, and 1 would be everybody.
+    if group.as_raw() > 1 {
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+}
+
+/// Kills every process whose environment names a sandbox under `work_dir`,
+/// until none is left.
+fn sweep(work_dir: &Path) {
+    let needle = [
+        b"MESOS_SANDBOX=",
+        work_dir.as_os_str().as_encoded_bytes(),
+        b"/",
+    ]
+    .concat();
+    for _ in 0..SWEEPS {
+        let found = carriers(&needle);
+        if found.is_empty() {
+            return;
+        }
+        for pid in found {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// The living processes that have an environment variable starting with
+/// `needle`. The environment of a zombie is empty, so that it is not found.
+fn carriers(needle: &[u8]) -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let own = std::process::id().cast_signed();
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            *pid != own && {
+                fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                    environment
+                        .split(|byte| *byte == 0)
+                        .any(|variable| variable.starts_with(needle))
+                })
+            }
+        })
+        .map(Pid::from_raw)
+        .collect()
+}
