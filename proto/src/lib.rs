@@ -17,3 +17,8 @@ mod schema;
 pub mod wire;
 
 pub use generated::mesos::v1;
+
+/// The descriptors of every message, as an encoded
+/// `google.protobuf.FileDescriptorSet` without comments: for tools that look
+/// at messages by name.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -10,9 +10,6 @@ use prost_types::{
     field_descriptor_proto::{Label as ProtoLabel, Type},
 };
 
-/// The descriptors of every `.proto` file, as the build script compiled them.
-pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-
 static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::compiled);
 
 /// The tables of all messages and enums.
@@ -105,7 +102,7 @@ impl Schema {
     }
 
     fn compiled() -> Self {
-        let files = FileDescriptorSet::decode(DESCRIPTORS)
+        let files = FileDescriptorSet::decode(crate::DESCRIPTORS)
             .expect("the build script wrote a descriptor set");
         let mut found = Found::default();
         for file in &files.file {
