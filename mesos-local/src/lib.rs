@@ -1,5 +1,8 @@
 //! An Apache Mesos master and agents in one process.
 
 pub mod agent;
+pub mod duration;
+#[expect(dead_code, reason = "master and agents answer through it")]
+mod http;
 pub mod messages;
 pub mod time;

@@ -1,0 +1,146 @@
+//! One accepted connection, split so that a stream can watch the client while
+//! the server writes to it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
+
+/// How much and how long a closing connection still reads, so that an answer
+/// sent before the whole request came is not destroyed by a reset.
+const LINGER_BYTES: usize = 1 << 20;
+const LINGER: Duration = Duration::from_millis(500);
+
+/// The server's half: what hyper reads from and writes to.
+pub(super) struct Socket {
+    reader: Peer,
+    writer: OwnedWriteHalf,
+}
+
+/// The client at the other end, shared by the server and its streams.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    reader: Arc<Mutex<OwnedReadHalf>>,
+    cut: Arc<Notify>,
+}
+
+/// Ends one connection from outside.
+#[derive(Debug)]
+pub(super) struct Scissors(Arc<Notify>);
+
+impl Scissors {
+    pub(super) fn cut(&self) {
+        self.0.notify_one();
+    }
+}
+
+pub(super) fn split(stream: TcpStream) -> (Socket, Peer) {
+    let (reader, writer) = stream.into_split();
+    let peer = Peer {
+        reader: Arc::new(Mutex::new(reader)),
+        cut: Arc::new(Notify::new()),
+    };
+    let socket = Socket {
+        reader: peer.clone(),
+        writer,
+    };
+    (socket, peer)
+}
+
+impl Peer {
+    fn reader(&self) -> MutexGuard<'_, OwnedReadHalf> {
+        self.reader
+            .lock()
+            .expect("nothing panics while it holds a socket")
+    }
+
+    /// What ends the connection at once, whatever it is doing, without keeping
+    /// it open until then.
+    pub(super) fn scissors(&self) -> Scissors {
+        Scissors(Arc::clone(&self.cut))
+    }
+
+    /// Waits until somebody cuts.
+    pub(super) async fn wait_until_cut(&self) {
+        self.cut.notified().await;
+    }
+
+    /// Ready once the client has closed its writing side or the connection is
+    /// broken. Bytes that it sent meanwhile, a pipelined request, hide that:
+    /// then the next write tells.
+    pub(super) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0];
+        match ready!(
+            self.reader()
+                .poll_peek(context, &mut ReadBuf::new(&mut byte))
+        ) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(_) => Poll::Pending,
+        }
+    }
+
+    /// Reads away what the client still sends, for a moment.
+    pub(super) async fn linger(&self) {
+        let mut left = LINGER_BYTES;
+        let mut buffer = vec![0; 16 << 10];
+        let drain = std::future::poll_fn(|context| {
+            loop {
+                let mut chunk = ReadBuf::new(&mut buffer);
+                let result = ready!(Pin::new(&mut *self.reader()).poll_read(context, &mut chunk));
+                let count = chunk.filled().len();
+                if result.is_err() || count == 0 || count >= left {
+                    return Poll::Ready(());
+                }
+                left -= count;
+            }
+        });
+        // Either way the connection is over.
+        let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.reader.reader()).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.writer).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.writer).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.writer.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_shutdown(context)
+    }
+}
