@@ -29,6 +29,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     fs::write(out.join("descriptors.bin"), stripped.encode_to_vec())?;
 
+    // Deprecated fields are part of the wire, and code that speaks with older
+    // frameworks must use them: the comments say what replaces them.
+    let mut descriptors = descriptors;
+    for file in &mut descriptors.file {
+        file.message_type.iter_mut().for_each(undeprecate);
+    }
+
     prost_build::Config::new()
         .include_file("mesos_v1.rs")
         .bytes(["."])
@@ -36,4 +43,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enable_type_names()
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+fn undeprecate(message: &mut prost_types::DescriptorProto) {
+    for field in &mut message.field {
+        if let Some(options) = &mut field.options {
+            options.deprecated = None;
+        }
+    }
+    message.nested_type.iter_mut().for_each(undeprecate);
 }
