@@ -6,3 +6,10 @@ pub mod duration;
 mod http;
 pub mod messages;
 pub mod time;
+#[expect(dead_code, reason = "the master's handler shows it")]
+mod version;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the master's handler shows them")
+)]
+mod views;

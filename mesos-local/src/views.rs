@@ -1,0 +1,105 @@
+//! What the master shows of itself: pure functions from a [`Snapshot`] to the
+//! messages of the operator API and to the JSON of the older endpoints, in the
+//! shapes that web pages and command lines of Mesos read.
+
+mod legacy;
+mod metrics;
+mod model;
+mod roles;
+
+use std::collections::BTreeMap;
+
+use mesos_sdk::v1;
+use mesos_sdk::v1::master::response::GetState;
+
+#[cfg(test)]
+use legacy::{TasksQuery, frameworks, slaves, state, state_summary, tasks};
+#[cfg(test)]
+use metrics::metrics;
+#[cfg(test)]
+use roles::roles;
+
+/// Everything the views show, taken from the master at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    /// The build, as `/version` tells it.
+    pub(crate) version: v1::VersionInfo,
+    /// The name of the cluster.
+    pub(crate) cluster: Option<String>,
+    /// The master's flags by name.
+    pub(crate) flags: BTreeMap<String, String>,
+    /// The master, its addresses and capabilities.
+    pub(crate) master: v1::MasterInfo,
+    /// When it started, in seconds since the epoch.
+    pub(crate) start_time: f64,
+    /// When it became the leader, likewise.
+    pub(crate) elected_time: f64,
+    /// When the snapshot was taken, likewise.
+    pub(crate) now: f64,
+    /// Agents, frameworks, executors and tasks.
+    pub(crate) state: GetState,
+    /// Roles with weights and what frameworks hold of them.
+    pub(crate) roles: Vec<v1::Role>,
+    /// How many agents are unreachable.
+    pub(crate) unreachable_agents: usize,
+    /// What the master counts.
+    pub(crate) counters: BTreeMap<String, f64>,
+}
+
+impl Snapshot {
+    fn agents(&self) -> &[v1::master::response::get_agents::Agent] {
+        self.state
+            .get_agents
+            .as_ref()
+            .map_or(&[], |get| &get.agents)
+    }
+
+    fn frameworks(&self) -> &[v1::master::response::get_frameworks::Framework] {
+        self.state
+            .get_frameworks
+            .as_ref()
+            .map_or(&[], |get| &get.frameworks)
+    }
+
+    fn completed_frameworks(&self) -> &[v1::master::response::get_frameworks::Framework] {
+        self.state
+            .get_frameworks
+            .as_ref()
+            .map_or(&[], |get| &get.completed_frameworks)
+    }
+
+    fn active_tasks(&self) -> &[v1::Task] {
+        self.state.get_tasks.as_ref().map_or(&[], |get| &get.tasks)
+    }
+
+    fn unreachable_tasks(&self) -> &[v1::Task] {
+        self.state
+            .get_tasks
+            .as_ref()
+            .map_or(&[], |get| &get.unreachable_tasks)
+    }
+
+    fn completed_tasks(&self) -> &[v1::Task] {
+        self.state
+            .get_tasks
+            .as_ref()
+            .map_or(&[], |get| &get.completed_tasks)
+    }
+
+    fn all_tasks(&self) -> impl Iterator<Item = &v1::Task> {
+        self.active_tasks()
+            .iter()
+            .chain(self.unreachable_tasks())
+            .chain(self.completed_tasks())
+    }
+
+    fn executors(&self) -> &[v1::master::response::get_executors::Executor] {
+        self.state
+            .get_executors
+            .as_ref()
+            .map_or(&[], |get| &get.executors)
+    }
+}
+
+#[cfg(test)]
+mod tests;
