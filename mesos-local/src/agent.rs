@@ -1,7 +1,567 @@
 //! An agent: it runs tasks as real processes and reports what becomes of them.
+//!
+//! [`Agent`] is the model: what it is told and what it asks for are values, and
+//! time is an argument. [`AgentShell`] puts processes, files, probes and HTTP
+//! around it.
 
+mod checks;
 mod config;
+mod executor;
+mod exit;
+mod framework;
+mod input;
+mod launch;
+mod probe;
+mod process;
+mod random;
+mod sandbox;
+mod shell;
+mod updates;
 mod warden;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesos_sdk::v1;
+
+pub use checks::{Finding, Probe};
 pub use config::{AgentConfig, AgentLimits};
+pub use exit::ExitStatus;
+pub use input::{Action, ContainerKey, Effects, Input, Launch, ProbeKind, Signal, Volume};
+pub use shell::{AgentHandle, AgentShell, MasterLink};
 pub use warden::Warden;
+
+use crate::messages::{AgentRegistration, FromAgent, ToAgent};
+use crate::time::Timestamp;
+use executor::{Executor, Outcome, Phase};
+use framework::Framework;
+use random::Random;
+use updates::Updates;
+
+/// The model of one agent.
+#[derive(Debug)]
+pub struct Agent {
+    config: Arc<AgentConfig>,
+    started: Timestamp,
+    random: Random,
+    id: Option<v1::AgentId>,
+    link: Link,
+    frameworks: BTreeMap<String, Framework>,
+    completed_frameworks: VecDeque<Framework>,
+    /// Where a container's executor is: framework id, executor id.
+    containers: BTreeMap<ContainerKey, (String, String)>,
+    timers: BTreeSet<(Timestamp, ContainerKey)>,
+    updates: Updates,
+    checkpointed_resources: Vec<v1::Resource>,
+    /// Sandboxes of executors that nothing else remembers, oldest first.
+    forgotten_sandboxes: VecDeque<PathBuf>,
+    counters: Counters,
+}
+
+/// How things stand with the master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    Disconnected,
+    /// Asked to be registered; asks again at `retry_at`.
+    Registering {
+        retry_at: Timestamp,
+        delay: Duration,
+    },
+    Registered,
+}
+
+/// What `/metrics/snapshot` counts.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counters {
+    launch_errors: u64,
+    executors_terminated: u64,
+    tasks_failed: u64,
+    tasks_finished: u64,
+    tasks_gone: u64,
+    tasks_killed: u64,
+    tasks_lost: u64,
+    valid_status_updates: u64,
+    invalid_framework_messages: u64,
+    valid_framework_messages: u64,
+}
+
+impl Agent {
+    /// An agent that has never met a master.
+    #[must_use]
+    pub fn new(config: Arc<AgentConfig>, now: Timestamp) -> Self {
+        Self {
+            random: Random::new(config.seed),
+            config,
+            started: now,
+            id: None,
+            link: Link::Disconnected,
+            frameworks: BTreeMap::new(),
+            completed_frameworks: VecDeque::new(),
+            containers: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            updates: Updates::new(),
+            checkpointed_resources: Vec::new(),
+            forgotten_sandboxes: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The id that the master gave, once it has.
+    #[must_use]
+    pub fn id(&self) -> Option<&v1::AgentId> {
+        self.id.as_ref()
+    }
+
+    /// Whether the master has confirmed the agent.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.link == Link::Registered
+    }
+
+    /// When [`Input::Due`] is to be given next.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let registration = match self.link {
+            Link::Registering { retry_at, .. } => Some(retry_at),
+            Link::Disconnected | Link::Registered => None,
+        };
+        let timer = self.timers.first().map(|(at, _)| *at);
+        [registration, timer, self.updates.wake_at()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Takes one input and returns what is to be sent and done, in order.
+    pub fn step(&mut self, now: Timestamp, input: Input) -> Effects {
+        let mut effects = Effects::default();
+        match input {
+            Input::Connected => {
+                self.updates.pause();
+                self.register(now, self.config.limits.registration_retry, &mut effects);
+            }
+            Input::Disconnected => {
+                self.updates.pause();
+                self.link = Link::Disconnected;
+            }
+            Input::Unregister => effects.to_master.push(FromAgent::Unregister),
+            Input::Due => self.due(now, &mut effects),
+            Input::FromMaster(message) => self.receive(now, message, &mut effects),
+            Input::Launched { container, pid } => {
+                self.with_executor(now, &container, &mut effects, |executor, random| {
+                    executor.launched(now, pid, random)
+                });
+            }
+            Input::LaunchFailed { container, message } => {
+                self.counters.launch_errors += 1;
+                let message = format!("Failed to launch container: {message}");
+                let reason = v1::task_status::Reason::ContainerLaunchFailed;
+                self.with_executor(now, &container, &mut effects, |executor, random| {
+                    executor.failed_to_launch(now, reason, &message, random)
+                });
+            }
+            Input::Exited { container, status } => {
+                self.with_executor(now, &container, &mut effects, |executor, random| {
+                    executor.exited(now, status, random)
+                });
+            }
+            Input::Probed {
+                container,
+                kind,
+                finding,
+            } => {
+                self.with_executor(now, &container, &mut effects, |executor, random| {
+                    executor.probed(now, kind, finding, random)
+                });
+            }
+        }
+        self.note_sent_updates(&effects);
+        effects
+    }
+
+    fn receive(&mut self, now: Timestamp, message: ToAgent, effects: &mut Effects) {
+        match message {
+            ToAgent::Registered { agent_id } => self.registered(now, agent_id, effects),
+            ToAgent::Reregistered {
+                agent_id,
+                unknown_tasks,
+            } => {
+                self.registered(now, agent_id, effects);
+                for (framework_id, task_id) in unknown_tasks {
+                    self.drop_unknown_task(now, &framework_id, task_id, effects);
+                }
+            }
+            ToAgent::RunTask { framework, task } => {
+                self.run_task(now, framework, task, effects);
+            }
+            ToAgent::RunTaskGroup {
+                framework,
+                executor,
+                group,
+            } => self.run_task_group(now, framework, &executor, group, effects),
+            ToAgent::KillTask {
+                framework_id,
+                task_id,
+                kill_policy,
+            } => self.kill_task(now, &framework_id, task_id, kill_policy.as_ref(), effects),
+            ToAgent::Acknowledge {
+                framework_id,
+                task_id,
+                uuid,
+            } => self.acknowledge(now, &framework_id, &task_id, &uuid, effects),
+            // A command executor has no use for messages.
+            ToAgent::FrameworkMessage { framework_id, .. } => {
+                if self.frameworks.contains_key(&framework_id.value) {
+                    self.counters.valid_framework_messages += 1;
+                } else {
+                    self.counters.invalid_framework_messages += 1;
+                }
+            }
+            ToAgent::ShutdownExecutor {
+                framework_id,
+                executor_id,
+            } => self.shut_down_executor(now, &framework_id, &executor_id, effects),
+            ToAgent::ShutdownFramework { framework_id } => {
+                self.shut_down_framework(now, &framework_id, effects);
+            }
+            ToAgent::UpdateFramework { framework } => {
+                let id = framework.id.clone().unwrap_or_default().value;
+                if let Some(known) = self.frameworks.get_mut(&id) {
+                    known.info = framework;
+                }
+            }
+            ToAgent::CheckpointResources { resources } => self.checkpointed_resources = resources,
+            ToAgent::Ping => effects.to_master.push(FromAgent::Pong),
+            ToAgent::Shutdown { message } => effects.actions.push(Action::Exit { message }),
+        }
+    }
+
+    fn register(&mut self, now: Timestamp, delay: Duration, effects: &mut Effects) {
+        let registration = AgentRegistration {
+            info: self.info(),
+            pid: self.config.pid(),
+            address: self.config.address,
+            version: self.config.version.clone(),
+            checkpointed_resources: self.checkpointed_resources.clone(),
+        };
+        effects.to_master.push(if self.id.is_none() {
+            FromAgent::Register(registration)
+        } else {
+            FromAgent::Reregister {
+                registration,
+                frameworks: self.frameworks.values().map(|f| f.info.clone()).collect(),
+                // Of command executors the master need not know.
+                executors: Vec::new(),
+                tasks: self
+                    .frameworks
+                    .values()
+                    .flat_map(Framework::tasks)
+                    .collect(),
+            }
+        });
+        self.link = Link::Registering {
+            retry_at: now + delay,
+            delay,
+        };
+    }
+
+    fn registered(&mut self, now: Timestamp, agent_id: v1::AgentId, effects: &mut Effects) {
+        self.id = Some(agent_id);
+        self.link = Link::Registered;
+        self.updates
+            .resume(now, &self.config.limits, &mut effects.to_master);
+    }
+
+    /// The agent as it describes itself.
+    fn info(&self) -> v1::AgentInfo {
+        v1::AgentInfo {
+            hostname: self.config.hostname.clone(),
+            port: Some(i32::from(self.config.address.port())),
+            resources: self.config.resources.clone(),
+            attributes: self.config.attributes.clone(),
+            id: self.id.clone(),
+            domain: self.config.domain.clone(),
+        }
+    }
+
+    fn due(&mut self, now: Timestamp, effects: &mut Effects) {
+        if let Link::Registering { retry_at, delay } = self.link
+            && retry_at <= now
+        {
+            let delay = (delay * 2).min(self.config.limits.registration_retry_max);
+            self.register(now, delay, effects);
+        }
+        self.updates
+            .due(now, &self.config.limits, &mut effects.to_master);
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now
+        {
+            let (_, container) = self.timers.pop_first().expect("it was there just now");
+            self.with_executor(now, &container, effects, |executor, random| {
+                executor.due(now, random)
+            });
+        }
+    }
+
+    /// Steps the executor of a container, then reports what it says and asks
+    /// for what it wants.
+    fn with_executor(
+        &mut self,
+        now: Timestamp,
+        container: &ContainerKey,
+        effects: &mut Effects,
+        step: impl FnOnce(&mut Executor, &mut Random) -> Outcome,
+    ) {
+        let Some((framework_id, executor_id)) = self.containers.get(container).cloned() else {
+            return;
+        };
+        let Some(framework) = self.frameworks.get_mut(&framework_id) else {
+            return;
+        };
+        let is_silent = framework.is_terminating;
+        let Some(executor) = framework.executors.get_mut(&executor_id) else {
+            return;
+        };
+        if let Some(at) = executor.wake_at() {
+            self.timers.remove(&(at, container.clone()));
+        }
+        let was_terminated = executor.phase == Phase::Terminated;
+        let outcome = step(executor, &mut self.random);
+        if let Some(at) = executor.wake_at() {
+            self.timers.insert((at, container.clone()));
+        }
+        effects.actions.extend(outcome.actions);
+        for status in outcome.statuses {
+            executor.record(&status);
+            self.counters.count(status.state());
+            if !is_silent {
+                self.updates.push(
+                    now,
+                    &framework_id,
+                    status,
+                    &self.config.limits,
+                    &mut effects.to_master,
+                );
+            }
+        }
+        if executor.phase == Phase::Terminated && !was_terminated {
+            self.counters.executors_terminated += 1;
+            self.containers.remove(container);
+            self.complete_executor(&framework_id, &executor_id, effects);
+        }
+    }
+
+    fn acknowledge(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        task_id: &v1::TaskId,
+        uuid: &[u8],
+        effects: &mut Effects,
+    ) {
+        let acknowledged = self.updates.acknowledge(
+            now,
+            &framework_id.value,
+            &task_id.value,
+            uuid,
+            &self.config.limits,
+            &mut effects.to_master,
+        );
+        if acknowledged.is_some() && !self.updates.is_waiting(&framework_id.value, &task_id.value) {
+            if let Some(framework) = self.frameworks.get_mut(&framework_id.value) {
+                framework.refused.remove(&task_id.value);
+            }
+            // The executor of a command has its task's id.
+            self.complete_executor(&framework_id.value, &task_id.value, effects);
+        }
+    }
+
+    fn kill_task(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        task_id: v1::TaskId,
+        policy: Option<&v1::KillPolicy>,
+        effects: &mut Effects,
+    ) {
+        let Some(framework) = self.frameworks.get(&framework_id.value) else {
+            return;
+        };
+        if framework.is_terminating || framework.refused.contains_key(&task_id.value) {
+            return;
+        }
+        match framework.executors.get(&task_id.value) {
+            Some(executor) => {
+                let container = executor.container.clone();
+                self.with_executor(now, &container, effects, |executor, random| {
+                    executor.kill(now, policy, random)
+                });
+            }
+            None => self.report_missing(
+                now,
+                framework_id,
+                task_id,
+                v1::task_status::Reason::ExecutorTerminated,
+                "Cannot find executor",
+                effects,
+            ),
+        }
+    }
+
+    fn drop_unknown_task(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        task_id: v1::TaskId,
+        effects: &mut Effects,
+    ) {
+        let is_known = self
+            .frameworks
+            .get(&framework_id.value)
+            .is_some_and(|framework| framework.executors.contains_key(&task_id.value));
+        if !is_known {
+            self.report_missing(
+                now,
+                framework_id,
+                task_id,
+                v1::task_status::Reason::Reconciliation,
+                "Reconciliation: task unknown to the agent",
+                effects,
+            );
+        }
+    }
+
+    /// A task that was to be here is not: dropped, or lost in the eyes of a
+    /// framework that does not know that word.
+    fn report_missing(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        task_id: v1::TaskId,
+        reason: v1::task_status::Reason,
+        message: &str,
+        effects: &mut Effects,
+    ) {
+        let is_aware = self
+            .frameworks
+            .get(&framework_id.value)
+            .is_some_and(Framework::is_partition_aware);
+        let state = if is_aware {
+            v1::TaskState::TaskDropped
+        } else {
+            v1::TaskState::TaskLost
+        };
+        let status = self.agent_status(now, task_id, state, reason, message);
+        self.counters.count(state);
+        self.updates.push(
+            now,
+            &framework_id.value,
+            status,
+            &self.config.limits,
+            &mut effects.to_master,
+        );
+    }
+
+    /// A status about a task without an executor.
+    fn agent_status(
+        &mut self,
+        now: Timestamp,
+        task_id: v1::TaskId,
+        state: v1::TaskState,
+        reason: v1::task_status::Reason,
+        message: &str,
+    ) -> v1::TaskStatus {
+        v1::TaskStatus {
+            task_id,
+            state: state.into(),
+            message: Some(message.to_owned()),
+            source: Some(v1::task_status::Source::Agent.into()),
+            reason: Some(reason.into()),
+            agent_id: self.id.clone(),
+            timestamp: Some(now.as_secs_f64()),
+            uuid: Some(self.random.uuid_bytes()),
+            ..Default::default()
+        }
+    }
+
+    fn shut_down_executor(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        executor_id: &v1::ExecutorId,
+        effects: &mut Effects,
+    ) {
+        let container = self
+            .frameworks
+            .get(&framework_id.value)
+            .and_then(|framework| framework.executors.get(&executor_id.value))
+            .map(|executor| executor.container.clone());
+        if let Some(container) = container {
+            self.with_executor(now, &container, effects, |executor, random| {
+                executor.kill(now, None, random)
+            });
+        }
+    }
+
+    fn shut_down_framework(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        effects: &mut Effects,
+    ) {
+        self.updates.remove_framework(&framework_id.value);
+        let Some(framework) = self.frameworks.get_mut(&framework_id.value) else {
+            return;
+        };
+        framework.is_terminating = true;
+        framework.refused.clear();
+        let executors: Vec<(String, ContainerKey)> = framework
+            .executors
+            .iter()
+            .map(|(id, executor)| (id.clone(), executor.container.clone()))
+            .collect();
+        for (executor_id, container) in executors {
+            self.with_executor(now, &container, effects, |executor, random| {
+                executor.kill(now, None, random)
+            });
+            self.complete_executor(&framework_id.value, &executor_id, effects);
+        }
+    }
+
+    /// Remembers which update of a task is on the wire, as the read side and a
+    /// re-registration show it.
+    fn note_sent_updates(&mut self, effects: &Effects) {
+        for message in &effects.to_master {
+            let FromAgent::StatusUpdate {
+                framework_id,
+                status,
+                ..
+            } = message
+            else {
+                continue;
+            };
+            if let Some(framework) = self.frameworks.get_mut(&framework_id.value) {
+                framework.note_sent_update(status);
+            }
+        }
+    }
+}
+
+impl Counters {
+    fn count(&mut self, state: v1::TaskState) {
+        self.valid_status_updates += 1;
+        match state {
+            v1::TaskState::TaskFailed => self.tasks_failed += 1,
+            v1::TaskState::TaskFinished => self.tasks_finished += 1,
+            v1::TaskState::TaskKilled => self.tasks_killed += 1,
+            v1::TaskState::TaskLost | v1::TaskState::TaskDropped => self.tasks_lost += 1,
+            v1::TaskState::TaskGone => self.tasks_gone += 1,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

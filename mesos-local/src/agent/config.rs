@@ -60,9 +60,10 @@ pub struct AgentLimits {
     pub kill_grace: Duration,
     /// Ended frameworks that are remembered.
     pub max_completed_frameworks: usize,
-    /// Ended executors of one framework that are remembered, and whose
-    /// sandboxes are kept.
+    /// Ended executors of one framework that are remembered.
     pub max_completed_executors: usize,
+    /// Sandboxes that are kept of executors that are not remembered.
+    pub max_forgotten_sandboxes: usize,
     /// The most bytes one URI may have.
     pub max_fetch_bytes: u64,
     /// How long fetching one URI may take.
@@ -79,6 +80,7 @@ impl Default for AgentLimits {
             kill_grace: Duration::from_secs(3),
             max_completed_frameworks: 50,
             max_completed_executors: 150,
+            max_forgotten_sandboxes: 2500,
             max_fetch_bytes: 4 << 30,
             fetch_timeout: Duration::from_secs(600),
         }

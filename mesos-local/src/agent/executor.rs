@@ -1,0 +1,481 @@
+//! The life of a command executor and its one task.
+//!
+//! Apache Mesos starts a process of its own for each command, which forks the
+//! command (`src/launcher/executor.cpp`). Here the command is started directly
+//! and this model reports what that process would.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mesos_sdk::v1;
+use v1::task_status::{Reason, Source};
+
+use crate::agent::checks::{Check, Finding, HealthCheck, empty_check_status};
+use crate::agent::random::Random;
+use crate::agent::{Action, ContainerKey, ExitStatus, ProbeKind, Signal};
+use crate::time::Timestamp;
+
+/// An executor and its task.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    pub(crate) info: v1::ExecutorInfo,
+    pub(crate) container: ContainerKey,
+    /// The sandbox.
+    pub(crate) directory: PathBuf,
+    pub(crate) task_info: v1::TaskInfo,
+    /// The task as the read side shows it.
+    pub(crate) task: v1::Task,
+    pub(crate) phase: Phase,
+    pub(crate) pid: Option<u32>,
+    /// The framework knows TASK_KILLING.
+    has_killing_state: bool,
+    default_grace: Duration,
+    address: std::net::IpAddr,
+    kill: Option<Kill>,
+    completion_at: Option<Timestamp>,
+    check: Option<Check>,
+    health_check: Option<HealthCheck>,
+    /// The newest status of the executor; check results change a copy of it.
+    last_status: Option<v1::TaskStatus>,
+}
+
+/// Where an executor is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Its sandbox is being filled; the task is queued.
+    Launching,
+    /// The command runs.
+    Running,
+    /// Nothing runs any more.
+    Terminated,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Kill {
+    cause: Cause,
+    since: Timestamp,
+    grace: Duration,
+    /// When SIGKILL follows; `None` once it has.
+    escalate_at: Option<Timestamp>,
+}
+
+/// Why a command was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// By the framework, or for it.
+    Asked,
+    Unhealthy,
+    CompletionTime,
+}
+
+/// What a step of an executor leads to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// To be reported, oldest first.
+    pub(crate) statuses: Vec<v1::TaskStatus>,
+    /// To be done.
+    pub(crate) actions: Vec<Action>,
+}
+
+/// What a new executor is told of its surroundings.
+#[derive(Debug)]
+pub(crate) struct Birth {
+    pub(crate) info: v1::ExecutorInfo,
+    pub(crate) container: ContainerKey,
+    pub(crate) directory: PathBuf,
+    pub(crate) task_info: v1::TaskInfo,
+    pub(crate) task: v1::Task,
+    pub(crate) has_killing_state: bool,
+    pub(crate) default_grace: Duration,
+    pub(crate) address: std::net::IpAddr,
+}
+
+impl Executor {
+    pub(crate) fn new(birth: Birth) -> Self {
+        Self {
+            info: birth.info,
+            container: birth.container,
+            directory: birth.directory,
+            task_info: birth.task_info,
+            task: birth.task,
+            phase: Phase::Launching,
+            pid: None,
+            has_killing_state: birth.has_killing_state,
+            default_grace: birth.default_grace,
+            address: birth.address,
+            kill: None,
+            completion_at: None,
+            check: None,
+            health_check: None,
+            last_status: None,
+        }
+    }
+
+    /// When [`Executor::due`] has something to do.
+    pub(crate) fn wake_at(&self) -> Option<Timestamp> {
+        if self.phase != Phase::Running {
+            return None;
+        }
+        if let Some(kill) = self.kill {
+            return kill.escalate_at;
+        }
+        [
+            self.completion_at,
+            self.check.as_ref().and_then(Check::wake_at),
+            self.health_check.as_ref().and_then(HealthCheck::wake_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The command runs, as this process unless it could not even be executed.
+    pub(crate) fn launched(
+        &mut self,
+        now: Timestamp,
+        pid: Option<u32>,
+        random: &mut Random,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.phase != Phase::Launching {
+            return outcome;
+        }
+        self.phase = Phase::Running;
+        self.pid = pid;
+        for state in [v1::TaskState::TaskStarting, v1::TaskState::TaskRunning] {
+            outcome.statuses.push(self.status(now, state, random));
+        }
+        self.completion_at = self
+            .task_info
+            .max_completion_time
+            .and_then(|time| u64::try_from(time.nanoseconds).ok())
+            .filter(|nanos| *nanos > 0)
+            .map(|nanos| now + Duration::from_nanos(nanos));
+        self.check = self
+            .task_info
+            .check
+            .as_ref()
+            .and_then(|info| Check::new(info, now));
+        self.health_check = self
+            .task_info
+            .health_check
+            .as_ref()
+            .and_then(|info| HealthCheck::new(info, now));
+        outcome
+    }
+
+    /// The container could not be made: nothing ran.
+    pub(crate) fn failed_to_launch(
+        &mut self,
+        now: Timestamp,
+        reason: Reason,
+        message: &str,
+        random: &mut Random,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.phase == Phase::Launching {
+            self.phase = Phase::Terminated;
+            let state = v1::TaskState::TaskFailed;
+            outcome
+                .statuses
+                .push(self.agent_status(now, state, reason, message, random));
+        }
+        outcome
+    }
+
+    /// The command has ended.
+    pub(crate) fn exited(
+        &mut self,
+        now: Timestamp,
+        exit: ExitStatus,
+        random: &mut Random,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.phase != Phase::Running {
+            return outcome;
+        }
+        self.phase = Phase::Terminated;
+        let cause = self.kill.map(|kill| kill.cause);
+        let state = match cause {
+            Some(Cause::CompletionTime) => v1::TaskState::TaskFailed,
+            Some(Cause::Asked | Cause::Unhealthy) => v1::TaskState::TaskKilled,
+            None if exit.is_success() => v1::TaskState::TaskFinished,
+            None => v1::TaskState::TaskFailed,
+        };
+        let mut status = self.status(now, state, random);
+        status.message = Some(format!("Command {exit}"));
+        match cause {
+            Some(Cause::CompletionTime) => {
+                status.reason = Some(Reason::MaxCompletionTimeReached.into());
+            }
+            Some(Cause::Unhealthy) => status.healthy = Some(false),
+            Some(Cause::Asked) | None => {}
+        }
+        outcome.statuses.push(status);
+        outcome
+    }
+
+    /// Asks the command to end, and sees to it that it does. Asking again may
+    /// move the end but never starts the grace period anew.
+    pub(crate) fn kill(
+        &mut self,
+        now: Timestamp,
+        policy: Option<&v1::KillPolicy>,
+        random: &mut Random,
+    ) -> Outcome {
+        let grace = self.grace(policy);
+        match (self.phase, &mut self.kill) {
+            (Phase::Launching, _) => {
+                self.phase = Phase::Terminated;
+                let status = self.agent_status(
+                    now,
+                    v1::TaskState::TaskKilled,
+                    Reason::TaskKilledDuringLaunch,
+                    "Killed before delivery to the executor",
+                    random,
+                );
+                Outcome {
+                    statuses: vec![status],
+                    actions: vec![Action::Abandon {
+                        container: self.container.clone(),
+                    }],
+                }
+            }
+            (Phase::Running, None) => self.terminate(now, Cause::Asked, grace, random),
+            (Phase::Running, Some(kill)) => {
+                if kill.escalate_at.is_some() && kill.grace != grace {
+                    kill.grace = grace;
+                    kill.escalate_at = Some((kill.since + grace).max(now));
+                }
+                Outcome::default()
+            }
+            (Phase::Terminated, _) => Outcome::default(),
+        }
+    }
+
+    /// Does what its time has come for.
+    pub(crate) fn due(&mut self, now: Timestamp, random: &mut Random) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.phase != Phase::Running {
+            return outcome;
+        }
+        if let Some(kill) = &mut self.kill {
+            if kill.escalate_at.is_some_and(|at| at <= now) {
+                kill.escalate_at = None;
+                outcome.actions.push(Action::Signal {
+                    container: self.container.clone(),
+                    signal: Signal::Kill,
+                });
+            }
+            return outcome;
+        }
+        if self.completion_at.is_some_and(|at| at <= now) {
+            return self.terminate(now, Cause::CompletionTime, Duration::ZERO, random);
+        }
+        let check = self.check.as_mut().and_then(|check| check.begin(now));
+        let health = self
+            .health_check
+            .as_mut()
+            .and_then(|check| check.begin(now));
+        for (kind, begun) in [(ProbeKind::Check, check), (ProbeKind::Health, health)] {
+            if let Some((probe, timeout)) = begun {
+                outcome.actions.push(Action::Probe {
+                    container: self.container.clone(),
+                    kind,
+                    probe,
+                    timeout,
+                });
+            }
+        }
+        outcome
+    }
+
+    /// A probe has ended.
+    pub(crate) fn probed(
+        &mut self,
+        now: Timestamp,
+        kind: ProbeKind,
+        finding: Finding,
+        random: &mut Random,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.phase != Phase::Running || self.kill.is_some() {
+            return outcome;
+        }
+        match kind {
+            ProbeKind::Check => {
+                let changed = self
+                    .check
+                    .as_mut()
+                    .and_then(|check| check.end(now, finding));
+                if let Some(check_status) = changed {
+                    let status = self.changed_status(
+                        now,
+                        Reason::TaskCheckStatusUpdated,
+                        random,
+                        |status| {
+                            status.check_status = Some(check_status);
+                        },
+                    );
+                    outcome.statuses.extend(status);
+                }
+            }
+            ProbeKind::Health => {
+                let news = self
+                    .health_check
+                    .as_mut()
+                    .and_then(|check| check.end(now, finding));
+                if let Some(health) = news {
+                    let reason = Reason::TaskHealthCheckStatusUpdated;
+                    let status = self.changed_status(now, reason, random, |status| {
+                        status.healthy = Some(health.is_healthy);
+                    });
+                    outcome.statuses.extend(status);
+                    if health.kill {
+                        let grace = self.grace(None);
+                        let killing = self.terminate(now, Cause::Unhealthy, grace, random);
+                        outcome.statuses.extend(killing.statuses);
+                        outcome.actions.extend(killing.actions);
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Takes a status into the task that the read side shows: of several with
+    /// the same state the last one stays.
+    pub(crate) fn record(&mut self, status: &v1::TaskStatus) {
+        self.task.state = status.state;
+        if let Some(last) = self.task.statuses.last_mut()
+            && last.state == status.state
+        {
+            *last = status.clone();
+        } else {
+            self.task.statuses.push(status.clone());
+        }
+    }
+
+    /// The grace period of a kill: its own, or the task's, or the usual one.
+    fn grace(&self, policy: Option<&v1::KillPolicy>) -> Duration {
+        policy
+            .or(self.task_info.kill_policy.as_ref())
+            .and_then(|policy| policy.grace_period)
+            .map_or(self.default_grace, |grace| {
+                Duration::from_nanos(u64::try_from(grace.nanoseconds).unwrap_or_default())
+            })
+    }
+
+    fn terminate(
+        &mut self,
+        now: Timestamp,
+        cause: Cause,
+        grace: Duration,
+        random: &mut Random,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        // A task whose time is over is not announced to be killed.
+        if self.has_killing_state && cause != Cause::CompletionTime {
+            outcome
+                .statuses
+                .push(self.status(now, v1::TaskState::TaskKilling, random));
+        }
+        self.kill = Some(Kill {
+            cause,
+            since: now,
+            grace,
+            escalate_at: Some(now + grace),
+        });
+        outcome.actions.push(Action::Signal {
+            container: self.container.clone(),
+            signal: Signal::Terminate,
+        });
+        outcome
+    }
+
+    /// A new status of the executor.
+    fn status(
+        &mut self,
+        now: Timestamp,
+        state: v1::TaskState,
+        random: &mut Random,
+    ) -> v1::TaskStatus {
+        let status = v1::TaskStatus {
+            source: Some(Source::Executor.into()),
+            check_status: self.task_info.check.as_ref().map(empty_check_status),
+            container_status: Some(v1::ContainerStatus {
+                container_id: Some(self.container.to_id()),
+                network_infos: vec![v1::NetworkInfo {
+                    ip_addresses: vec![v1::network_info::IpAddress {
+                        protocol: Some(protocol(self.address).into()),
+                        ip_address: Some(self.address.to_string()),
+                    }],
+                    ..Default::default()
+                }],
+                executor_pid: self.pid,
+                ..Default::default()
+            }),
+            ..self.bare_status(now, state, random)
+        };
+        self.last_status = Some(status.clone());
+        status
+    }
+
+    /// The last status with something changed by a check.
+    fn changed_status(
+        &mut self,
+        now: Timestamp,
+        reason: Reason,
+        random: &mut Random,
+        change: impl FnOnce(&mut v1::TaskStatus),
+    ) -> Option<v1::TaskStatus> {
+        let last = self.last_status.as_mut()?;
+        last.uuid = Some(random.uuid_bytes());
+        last.timestamp = Some(now.as_secs_f64());
+        last.reason = Some(reason.into());
+        change(last);
+        Some(last.clone())
+    }
+
+    /// A status that the agent makes because there is no executor to make one.
+    fn agent_status(
+        &self,
+        now: Timestamp,
+        state: v1::TaskState,
+        reason: Reason,
+        message: &str,
+        random: &mut Random,
+    ) -> v1::TaskStatus {
+        v1::TaskStatus {
+            source: Some(Source::Agent.into()),
+            reason: Some(reason.into()),
+            message: Some(message.to_owned()),
+            ..self.bare_status(now, state, random)
+        }
+    }
+
+    fn bare_status(
+        &self,
+        now: Timestamp,
+        state: v1::TaskState,
+        random: &mut Random,
+    ) -> v1::TaskStatus {
+        v1::TaskStatus {
+            task_id: self.task.task_id.clone(),
+            state: state.into(),
+            agent_id: Some(self.task.agent_id.clone()),
+            executor_id: Some(self.info.executor_id.clone()),
+            timestamp: Some(now.as_secs_f64()),
+            uuid: Some(random.uuid_bytes()),
+            ..Default::default()
+        }
+    }
+}
+
+fn protocol(address: std::net::IpAddr) -> v1::network_info::Protocol {
+    if address.is_ipv4() {
+        v1::network_info::Protocol::IPv4
+    } else {
+        v1::network_info::Protocol::IPv6
+    }
+}

@@ -1,0 +1,140 @@
+//! A framework as an agent knows it: its executors, those that have ended, and
+//! what is kept of them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use mesos_sdk::v1;
+use v1::framework_info::capability::Type as Capability;
+
+use crate::agent::executor::{Executor, Phase};
+use crate::agent::{Action, Agent, Effects};
+
+/// A framework that has, or had, executors here.
+#[derive(Debug)]
+pub(crate) struct Framework {
+    pub(crate) info: v1::FrameworkInfo,
+    /// By executor id.
+    pub(crate) executors: BTreeMap<String, Executor>,
+    /// Oldest first.
+    pub(crate) completed: VecDeque<Executor>,
+    /// Tasks that were never given to an executor and whose end has not been
+    /// acknowledged, by task id.
+    pub(crate) refused: BTreeMap<String, v1::Task>,
+    /// The master wants it gone: nothing is reported, nothing is launched.
+    pub(crate) is_terminating: bool,
+}
+
+impl Framework {
+    pub(crate) fn new(info: v1::FrameworkInfo) -> Self {
+        Self {
+            info,
+            executors: BTreeMap::new(),
+            completed: VecDeque::new(),
+            refused: BTreeMap::new(),
+            is_terminating: false,
+        }
+    }
+
+    pub(crate) fn has_capability(&self, capability: Capability) -> bool {
+        self.info
+            .capabilities
+            .iter()
+            .any(|known| known.r#type() == capability)
+    }
+
+    pub(crate) fn is_partition_aware(&self) -> bool {
+        self.has_capability(Capability::PartitionAware)
+    }
+
+    /// Tasks that are not over, or whose end has not been acknowledged.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = v1::Task> {
+        self.executors
+            .values()
+            .map(|executor| &executor.task)
+            .chain(self.refused.values())
+            .cloned()
+    }
+
+    pub(crate) fn note_sent_update(&mut self, status: &v1::TaskStatus) {
+        let task = match self.executors.get_mut(&status.task_id.value) {
+            Some(executor) => &mut executor.task,
+            None => match self.refused.get_mut(&status.task_id.value) {
+                Some(task) => task,
+                None => return,
+            },
+        };
+        task.status_update_state = Some(status.state);
+        task.status_update_uuid.clone_from(&status.uuid);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.executors.is_empty() && self.refused.is_empty()
+    }
+}
+
+impl Agent {
+    /// The framework, made or brought back when it has no executor here.
+    pub(super) fn framework(&mut self, info: v1::FrameworkInfo) -> &mut Framework {
+        let id = info.id.clone().unwrap_or_default().value;
+        let completed = &mut self.completed_frameworks;
+        let framework = self.frameworks.entry(id).or_insert_with_key(|id| {
+            let position = completed
+                .iter()
+                .position(|framework| framework.info.id.as_ref().is_some_and(|i| i.value == *id));
+            let mut framework = position
+                .and_then(|position| completed.remove(position))
+                .unwrap_or_else(|| Framework::new(v1::FrameworkInfo::default()));
+            framework.is_terminating = false;
+            framework
+        });
+        framework.info = info;
+        framework
+    }
+
+    /// Moves an executor that has ended, and whose task's updates have all been
+    /// acknowledged, to the completed ones; its framework too when it was the
+    /// last one.
+    pub(super) fn complete_executor(
+        &mut self,
+        framework_id: &str,
+        executor_id: &str,
+        effects: &mut Effects,
+    ) {
+        let Some(framework) = self.frameworks.get_mut(framework_id) else {
+            return;
+        };
+        let is_complete = framework
+            .executors
+            .get(executor_id)
+            .is_some_and(|executor| {
+                executor.phase == Phase::Terminated
+                    && !self
+                        .updates
+                        .is_waiting(framework_id, &executor.task.task_id.value)
+            });
+        if is_complete && let Some(executor) = framework.executors.remove(executor_id) {
+            framework.completed.push_back(executor);
+            if framework.completed.len() > self.config.limits.max_completed_executors
+                && let Some(forgotten) = framework.completed.pop_front()
+            {
+                self.forgotten_sandboxes.push_back(forgotten.directory);
+            }
+        }
+        if framework.is_idle()
+            && let Some(framework) = self.frameworks.remove(framework_id)
+        {
+            self.completed_frameworks.push_back(framework);
+            if self.completed_frameworks.len() > self.config.limits.max_completed_frameworks
+                && let Some(forgotten) = self.completed_frameworks.pop_front()
+            {
+                let sandboxes = forgotten.completed.into_iter().map(|e| e.directory);
+                self.forgotten_sandboxes.extend(sandboxes);
+            }
+        }
+        while self.forgotten_sandboxes.len() > self.config.limits.max_forgotten_sandboxes {
+            if let Some(directory) = self.forgotten_sandboxes.pop_front() {
+                effects.actions.push(Action::RemoveSandbox { directory });
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Finds out how a task is: runs a command beside it, asks it by HTTP, connects
+//! to its port. What the finding means is the model's business.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
+use nix::unistd::Pid;
+use tokio::net::TcpStream;
+
+use crate::agent::launch::add_variables;
+use crate::agent::process::{Account, Group, build};
+use crate::agent::{Finding, Probe, Warden};
+
+/// What a check sees of its task.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) directory: PathBuf,
+    pub(crate) environment: Arc<[(String, String)]>,
+    pub(crate) user: Option<Account>,
+    pub(crate) warden: Arc<Warden>,
+}
+
+/// Runs one probe. When it takes longer than it may, or fails to run at all,
+/// there is no result.
+pub(crate) async fn run(
+    probe: Probe,
+    timeout: Option<Duration>,
+    surroundings: Surroundings,
+) -> Finding {
+    // A refused connection is a finding; one that takes too long is one too.
+    let late = match probe {
+        Probe::Tcp { .. } => Finding::Connected(false),
+        Probe::Command(_) | Probe::Http { .. } => Finding::Nothing,
+    };
+    let found = async {
+        match probe {
+            Probe::Command(info) => command(&info, &surroundings).await,
+            Probe::Http {
+                is_https,
+                is_ipv6,
+                port,
+                path,
+            } => http(is_https, is_ipv6, port, &path).await,
+            Probe::Tcp { is_ipv6, port } => {
+                Finding::Connected(connect(is_ipv6, port).await.is_some())
+            }
+        }
+    };
+    match timeout {
+        Some(timeout) => tokio::time::timeout(timeout, found).await.unwrap_or(late),
+        None => found.await,
+    }
+}
+
+async fn command(info: &mesos_sdk::v1::CommandInfo, surroundings: &Surroundings) -> Finding {
+    let mut environment = surroundings.environment.to_vec();
+    add_variables(&mut environment, info.environment.as_ref());
+    let mut command = build(
+        info,
+        &environment,
+        &surroundings.directory,
+        surroundings.user,
+    );
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            tracing::debug!(%error, "cannot run the command of a check");
+            return Finding::Nothing;
+        }
+    };
+    // Dropped at the end, or when time is over: what still runs is killed.
+    let _group = child.id().map(|pid| {
+        Group::new(
+            Arc::clone(&surroundings.warden),
+            Pid::from_raw(pid.cast_signed()),
+        )
+    });
+    match child.wait().await.map(|status| status.code()) {
+        Ok(Some(code)) => Finding::ExitCode(code),
+        Ok(None) | Err(_) => Finding::Nothing,
+    }
+}
+
+async fn connect(is_ipv6: bool, port: u32) -> Option<TcpStream> {
+    let ip = if is_ipv6 {
+        IpAddr::V6(Ipv6Addr::LOCALHOST)
+    } else {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    };
+    let address = SocketAddr::new(ip, u16::try_from(port).ok()?);
+    TcpStream::connect(address).await.ok()
+}
+
+async fn http(is_https: bool, is_ipv6: bool, port: u32, path: &str) -> Finding {
+    if is_https {
+        tracing::warn!("health checks over https are not supported");
+        return Finding::Nothing;
+    }
+    let Some(stream) = connect(is_ipv6, port).await else {
+        return Finding::Nothing;
+    };
+    match ask(stream, is_ipv6, port, path).await {
+        Ok(code) => Finding::StatusCode(code),
+        Err(error) => {
+            tracing::debug!(%error, port, "no answer to a check");
+            Finding::Nothing
+        }
+    }
+}
+
+async fn ask(
+    stream: TcpStream,
+    is_ipv6: bool,
+    port: u32,
+    path: &str,
+) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
+    let host = if is_ipv6 { "[::1]" } else { "127.0.0.1" };
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let request = http::Request::get(if path.is_empty() { "/" } else { path })
+        .header(http::header::HOST, format!("{host}:{port}"))
+        .header(http::header::ACCEPT, "*/*")
+        .body(Empty::<Bytes>::new())?;
+    // The answer's head is enough; the connection is dropped with the body.
+    tokio::select! {
+        response = sender.send_request(request) => Ok(u32::from(response?.status().as_u16())),
+        ended = connection => {
+            ended?;
+            Err("the connection was closed".into())
+        }
+    }
+}

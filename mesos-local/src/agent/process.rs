@@ -1,0 +1,318 @@
+//! Starts commands and watches them end. Everything here is done because the
+//! model asked for it, and is reported to it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use nix::sys::signal::{Signal as NixSignal, killpg};
+use nix::unistd::{Gid, Pid, Uid, User};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::agent::{
+    Action, ContainerKey, ExitStatus, Input, Launch, Signal, Warden, probe, sandbox,
+};
+
+/// The processes and files of one agent.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    warden: Arc<Warden>,
+    reports: mpsc::UnboundedSender<Report>,
+    containers: BTreeMap<ContainerKey, Container>,
+    /// Waiters, probes and removals.
+    tasks: JoinSet<()>,
+}
+
+/// What background work comes back with.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// For the model as it is.
+    Input(Input),
+}
+
+#[derive(Debug)]
+struct Container {
+    directory: PathBuf,
+    environment: Arc<[(String, String)]>,
+    user: Option<Account>,
+    group: Group,
+}
+
+/// A process group, which dies with this value.
+#[derive(Debug)]
+pub(crate) struct Group {
+    warden: Arc<Warden>,
+    leader: Pid,
+}
+
+impl Group {
+    /// Guards the group that a process just started leads.
+    pub(crate) fn new(warden: Arc<Warden>, leader: Pid) -> Self {
+        warden.register(leader);
+        Self { warden, leader }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.warden.release(self.leader);
+    }
+}
+
+/// Whom a command runs as.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Account {
+    pub(crate) uid: Uid,
+    pub(crate) gid: Gid,
+}
+
+impl Processes {
+    pub(crate) fn new(warden: Arc<Warden>, reports: mpsc::UnboundedSender<Report>) -> Self {
+        Self {
+            warden,
+            reports,
+            containers: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Does what the model asks for; what is known at once is returned.
+    pub(crate) fn perform(&mut self, action: Action) -> Vec<Input> {
+        // Finished tasks are let go of now and then.
+        while self.tasks.try_join_next().is_some() {}
+        match action {
+            Action::Launch(launch) => return self.launch(launch),
+            Action::Abandon { container } => {
+                self.containers.remove(&container);
+            }
+            Action::Signal { container, signal } => self.signal(&container, signal),
+            Action::Probe {
+                container,
+                kind,
+                probe,
+                timeout,
+            } => {
+                if let Some(place) = self.containers.get(&container) {
+                    let surroundings = probe::Surroundings {
+                        directory: place.directory.clone(),
+                        environment: Arc::clone(&place.environment),
+                        user: place.user,
+                        warden: Arc::clone(&self.warden),
+                    };
+                    let reports = self.reports.clone();
+                    self.tasks.spawn(async move {
+                        let finding = probe::run(probe, timeout, surroundings).await;
+                        let _ = reports.send(Report::Input(Input::Probed {
+                            container,
+                            kind,
+                            finding,
+                        }));
+                    });
+                }
+            }
+            Action::RemoveSandbox { directory } => {
+                self.tasks.spawn_blocking(move || {
+                    if let Err(error) = sandbox::remove(&directory) {
+                        tracing::warn!(directory = %directory.display(), %error, "cannot remove a sandbox");
+                    }
+                });
+            }
+            Action::Exit { .. } => {}
+        }
+        Vec::new()
+    }
+
+    /// Takes a report of background work.
+    pub(crate) fn take(&mut self, report: Report) -> Vec<Input> {
+        match report {
+            Report::Input(input) => {
+                if let Input::Exited { container, .. } = &input {
+                    // What is left of the group dies with its leader.
+                    self.containers.remove(container);
+                }
+                vec![input]
+            }
+        }
+    }
+
+    /// Kills everything and waits for nothing but its own background work.
+    pub(crate) async fn stop(mut self) {
+        self.containers.clear();
+        self.tasks.shutdown().await;
+    }
+
+    fn launch(&mut self, launch: Box<Launch>) -> Vec<Input> {
+        let account = match launch.user.as_deref().map(account).transpose() {
+            Ok(account) => account.flatten(),
+            Err(message) => return vec![failure(&launch, message)],
+        };
+        let owner = account.map(|account| (account.uid, account.gid));
+        let outputs = match sandbox::create(&launch, owner) {
+            Ok(outputs) => outputs,
+            Err(error) => {
+                let message = format!(
+                    "Failed to create the sandbox '{}': {error}",
+                    launch.directory.display()
+                );
+                return vec![failure(&launch, message)];
+            }
+        };
+        if launch.command.uris.is_empty() {
+            return self.start(launch, outputs, account);
+        }
+        vec![failure(
+            &launch,
+            "Fetching URIs is not supported yet".into(),
+        )]
+    }
+
+    fn start(
+        &mut self,
+        launch: Box<Launch>,
+        outputs: sandbox::Outputs,
+        account: Option<Account>,
+    ) -> Vec<Input> {
+        let launch = *launch;
+        let container = launch.container;
+        let mut command = build(
+            &launch.command,
+            &launch.environment,
+            &launch.directory,
+            account,
+        );
+        command.stdout(outputs.stdout).stderr(outputs.stderr);
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                // As the process that Mesos puts before a command does: it
+                // complains in the sandbox and exits with 1.
+                sandbox::complain(
+                    &launch.directory,
+                    &format!("Failed to execute command: {}", without_code(&error)),
+                );
+                let launched = Input::Launched {
+                    container: container.clone(),
+                    pid: None,
+                };
+                let exited = Input::Exited {
+                    container,
+                    status: ExitStatus::Exited(1),
+                };
+                return vec![launched, exited];
+            }
+        };
+        let pid = child.id().expect("a child that was not waited for has one");
+        let group = Group::new(Arc::clone(&self.warden), Pid::from_raw(pid.cast_signed()));
+        let reports = self.reports.clone();
+        let key = container.clone();
+        self.tasks.spawn(async move {
+            let status = match child.wait().await {
+                Ok(status) => status.into(),
+                Err(error) => {
+                    tracing::error!(container = %key, %error, "cannot wait for a task");
+                    ExitStatus::Exited(1)
+                }
+            };
+            let _ = reports.send(Report::Input(Input::Exited {
+                container: key,
+                status,
+            }));
+        });
+        self.containers.insert(
+            container.clone(),
+            Container {
+                directory: launch.directory,
+                environment: launch.environment.into(),
+                user: account,
+                group,
+            },
+        );
+        vec![Input::Launched {
+            container,
+            pid: Some(pid),
+        }]
+    }
+
+    fn signal(&self, container: &ContainerKey, signal: Signal) {
+        let Some(Container { group, .. }) = self.containers.get(container) else {
+            return;
+        };
+        let signal = match signal {
+            Signal::Terminate => NixSignal::SIGTERM,
+            Signal::Kill => NixSignal::SIGKILL,
+        };
+        if let Err(error) = killpg(group.leader, signal) {
+            tracing::debug!(%container, %error, "cannot signal a task");
+        }
+    }
+}
+
+fn failure(launch: &Launch, message: String) -> Input {
+    Input::LaunchFailed {
+        container: launch.container.clone(),
+        message,
+    }
+}
+
+/// A command ready to be started: its own process group, nothing to read, and
+/// no descriptor of ours.
+pub(crate) fn build(
+    info: &mesos_sdk::v1::CommandInfo,
+    environment: &[(String, String)],
+    directory: &std::path::Path,
+    account: Option<Account>,
+) -> Command {
+    let value = info.value.as_deref().unwrap_or_default();
+    let mut command = if info.shell() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", value]);
+        command
+    } else {
+        let mut command = Command::new(value);
+        // The first argument is the name the program sees itself under.
+        if let Some((name, arguments)) = info.arguments.split_first() {
+            command.arg0(name).args(arguments);
+        }
+        command
+    };
+    command
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(directory)
+        .process_group(0)
+        .stdin(Stdio::null());
+    if let Some(account) = account {
+        command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
+    }
+    command
+}
+
+/// The account of a user; `None` when that is whom we run as, or when we may
+/// not become anybody else.
+fn account(name: &str) -> Result<Option<Account>, String> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    match User::from_name(name) {
+        Ok(Some(user)) if user.uid.is_root() => Ok(None),
+        Ok(Some(user)) => Ok(Some(Account {
+            uid: user.uid,
+            gid: user.gid,
+        })),
+        Ok(None) => Err(format!("No such user '{name}'")),
+        Err(error) => Err(format!("Failed to look up the user '{name}': {error}")),
+    }
+}
+
+/// `No such file or directory`, without `(os error 2)`.
+fn without_code(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
+}

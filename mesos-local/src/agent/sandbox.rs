@@ -1,0 +1,114 @@
+//! Sandboxes on disk: made with few system calls, for a thousand short tasks
+//! make a thousand of them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, chown, symlink};
+use std::path::{Component, Path};
+
+use nix::unistd::{Gid, Uid};
+
+use crate::agent::{Launch, Volume};
+
+/// The two files that a command writes to.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    pub(crate) stdout: File,
+    pub(crate) stderr: File,
+}
+
+/// Makes the directory, its `latest` link, its volumes and its output files.
+pub(crate) fn create(launch: &Launch, owner: Option<(Uid, Gid)>) -> io::Result<Outputs> {
+    let directory = &launch.directory;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)?;
+    link_latest(directory)?;
+    for volume in &launch.volumes {
+        show(volume, directory)?;
+    }
+    let outputs = Outputs {
+        stdout: output(&directory.join("stdout"))?,
+        stderr: output(&directory.join("stderr"))?,
+    };
+    if let Some((uid, gid)) = owner {
+        for path in [
+            directory.clone(),
+            directory.join("stdout"),
+            directory.join("stderr"),
+        ] {
+            chown(&path, Some(uid.as_raw()), Some(gid.as_raw()))?;
+        }
+    }
+    Ok(outputs)
+}
+
+fn output(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// `runs/latest` names the newest run.
+fn link_latest(directory: &Path) -> io::Result<()> {
+    let link = directory.with_file_name("latest");
+    match symlink(directory, &link) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&link)?;
+            symlink(directory, &link)
+        }
+        result => result,
+    }
+}
+
+fn show(volume: &Volume, directory: &Path) -> io::Result<()> {
+    let stays_inside = volume
+        .target
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let id_is_plain = volume
+        .source
+        .components()
+        .all(|part| !matches!(part, Component::ParentDir));
+    if !stays_inside || !id_is_plain {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "the volume at '{}' would lie outside of the sandbox",
+                volume.target.display()
+            ),
+        ));
+    }
+    fs::create_dir_all(&volume.source)?;
+    let target = directory.join(&volume.target);
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    symlink(&volume.source, target)
+}
+
+/// Adds a line to what the task itself writes, as Mesos's own processes do.
+pub(crate) fn complain(directory: &Path, line: &str) {
+    let written =
+        output(&directory.join("stderr")).and_then(|mut stderr| writeln!(stderr, "{line}"));
+    if let Err(error) = written {
+        tracing::debug!(directory = %directory.display(), %error, "cannot write to stderr");
+    }
+}
+
+/// Removes a run, and its executor's directory when no other run is left.
+pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+    fs::remove_dir_all(directory)?;
+    let Some(runs) = directory.parent() else {
+        return Ok(());
+    };
+    let latest = runs.join("latest");
+    if fs::read_link(&latest).is_ok_and(|target| target == directory) {
+        fs::remove_file(&latest)?;
+    }
+    // Other runs keep both directories, which is no error.
+    let _ = fs::remove_dir(runs);
+    if let Some(executor) = runs.parent() {
+        let _ = fs::remove_dir(executor);
+    }
+    Ok(())
+}
