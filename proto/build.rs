@@ -37,7 +37,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     prost_build::Config::new()
-        .include_file("mesos_v1.rs")
         .bytes(["."])
         .btree_map(["."])
         .enable_type_names()
