@@ -10,8 +10,9 @@
 //! What is read is a little wider, as a master reads: unknown fields and `null`
 //! are passed over, an unknown name in an enum that is not required leaves the
 //! field unset, numbers and booleans may stand in strings, one value may stand
-//! for a list of one, and of a repeated key the last counts. Where a master
-//! would wrap a number that is too large around, it is refused here.
+//! for a list of one, of a repeated key the last counts, and bytes in a string
+//! that are no UTF-8 become U+FFFD. Where a master would wrap a number that is
+//! too large around, it is refused here.
 //!
 //! ```
 //! use mesos_proto::{json, v1::scheduler::{Call, call::Type}};
@@ -151,5 +152,7 @@ where
     })
 }
 
+#[cfg(test)]
+mod round_trip;
 #[cfg(test)]
 mod tests;

@@ -3,10 +3,10 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use prost::Message as _;
+use prost::{Message as _, encoding::encode_varint};
 use prost_types::{
-    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FieldOptions, FileDescriptorSet,
-    MessageOptions,
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
+    FieldOptions, FileDescriptorSet, MessageOptions,
     field_descriptor_proto::{Label as ProtoLabel, Type},
 };
 
@@ -33,6 +33,11 @@ pub(crate) struct Message {
     pub(crate) defaults: u64,
     /// Whether this message or one it can hold has a required field.
     pub(crate) is_checked: bool,
+    /// The encoding of a message without anything but its required fields, all
+    /// of them zero, empty or the first of an enum.
+    pub(crate) zero: Vec<u8>,
+    /// Whether this is the entry type of a map.
+    is_entry: bool,
 }
 
 /// One field of a message.
@@ -72,6 +77,8 @@ pub(crate) enum Kind {
 
 /// One enum type.
 pub(crate) struct Enum {
+    /// The number that is declared first.
+    first: i32,
     /// Ordered by number.
     names: Vec<(i32, String)>,
     /// Ordered by name.
@@ -119,7 +126,48 @@ impl Schema {
             by_name: found.message_index,
         };
         schema.mark_checked();
+        for index in 0..schema.messages.len() {
+            schema.messages[index].zero = schema.zero(index);
+        }
         schema
+    }
+
+    fn zero(&self, index: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let message = &self.messages[index];
+        for field in message
+            .fields
+            .iter()
+            .filter(|field| field.label == Label::Required)
+        {
+            let key = |wire_type| u64::from(field.number << 3 | wire_type);
+            match field.kind {
+                Kind::Double => {
+                    encode_varint(key(1), &mut out);
+                    out.extend_from_slice(&[0; 8]);
+                }
+                Kind::String | Kind::Bytes => {
+                    encode_varint(key(2), &mut out);
+                    out.push(0);
+                }
+                Kind::Message(inner) => {
+                    let inner = self.zero(inner);
+                    encode_varint(key(2), &mut out);
+                    encode_varint(inner.len() as u64, &mut out);
+                    out.extend_from_slice(&inner);
+                }
+                Kind::Enum(index) => {
+                    encode_varint(key(0), &mut out);
+                    let first = i64::from(self.enums[index].first);
+                    encode_varint(first.cast_unsigned(), &mut out);
+                }
+                _ => {
+                    encode_varint(key(0), &mut out);
+                    out.push(0);
+                }
+            }
+        }
+        out
     }
 
     /// Spreads `is_checked` from messages to those that can hold them.
@@ -208,7 +256,14 @@ impl Message {
             required,
             defaults,
             is_checked: required != 0,
+            zero: Vec::new(),
+            is_entry: is_map_entry(descriptor),
         }
+    }
+
+    /// The value of a map's entry, when this is one.
+    pub(crate) fn entry_value(&self) -> Option<&Field> {
+        self.field(2).filter(|_| self.is_entry)
     }
 
     pub(crate) fn field(&self, number: u32) -> Option<&Field> {
@@ -313,7 +368,15 @@ impl Enum {
             .map(|(number, name)| (name.clone(), *number))
             .collect();
         numbers.sort();
-        Self { names, numbers }
+        let first = descriptor
+            .value
+            .first()
+            .map_or(0, EnumValueDescriptorProto::number);
+        Self {
+            first,
+            names,
+            numbers,
+        }
     }
 
     pub(crate) fn name(&self, number: i32) -> Option<&str> {
@@ -330,5 +393,10 @@ impl Enum {
             .binary_search_by(|(n, _)| n.as_bytes().cmp(name))
             .ok()?;
         Some(self.numbers[at].1)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn all_numbers(&self) -> Vec<i32> {
+        self.names.iter().map(|(number, _)| *number).collect()
     }
 }

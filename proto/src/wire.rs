@@ -3,6 +3,7 @@
 
 mod reader;
 mod required;
+mod rewrite;
 
 use bytes::Bytes;
 
@@ -25,13 +26,14 @@ pub enum Error {
     #[error("Missing required fields: {}", paths.join(", "))]
     MissingFields {
         /// The fields from the root, such as `subscribe.framework_info.user`
-        /// or `operations[0].launch.task_infos[1].task_id`.
+        /// or `operations[0].launch.task_infos[1].task_id`; the first hundred.
         paths: Vec<String>,
     },
 }
 
 /// Decodes a message and checks that its required fields are present, as a
-/// master does. Fields of type `bytes` share memory with `body`.
+/// master does. Fields of type `bytes` share memory with `body`. Bytes in a
+/// string that are no UTF-8 become U+FFFD.
 ///
 /// # Errors
 /// [`Error::Malformed`] when the bytes are not this message;
@@ -53,11 +55,19 @@ pub fn decode<M>(body: Bytes) -> Result<M, Error>
 where
     M: prost::Message + prost::Name + Default,
 {
-    let message = M::decode(body.clone()).map_err(|error| Error::Malformed {
-        reason: error.to_string(),
-    })?;
     let schema = Schema::get();
-    match missing(schema, schema.of::<M>(), &body) {
+    let table = schema.of::<M>();
+    let message = match M::decode(body.clone()) {
+        Ok(message) => message,
+        // Another look, for the only thing that Mesos takes and `prost` does not.
+        Err(error) => rewrite::rewrite(schema, table, &body)
+            .ok()
+            .and_then(|mended| M::decode(Bytes::from(mended)).ok())
+            .ok_or_else(|| Error::Malformed {
+                reason: error.to_string(),
+            })?,
+    };
+    match missing(schema, table, &body) {
         Ok(paths) if paths.is_empty() => Ok(message),
         Ok(paths) => Err(Error::MissingFields { paths }),
         Err(reader::Malformed) => Err(Error::Malformed {
@@ -66,9 +76,21 @@ where
     }
 }
 
-/// Encodes a message.
-pub fn encode<M: prost::Message>(message: &M) -> Bytes {
-    Bytes::from(message.encode_to_vec())
+/// Encodes a message so that Mesos can read it. What `prost` writes by itself
+/// is not always that: it leaves out values of maps that are zero.
+pub fn encode<M>(message: &M) -> Bytes
+where
+    M: prost::Message + prost::Name,
+{
+    let schema = Schema::get();
+    let table = schema.of::<M>();
+    let bytes = message.encode_to_vec();
+    if let Ok(false) = required::is_complete(schema, table, &bytes)
+        && let Ok(complete) = rewrite::rewrite(schema, table, &bytes)
+    {
+        return Bytes::from(complete);
+    }
+    Bytes::from(bytes)
 }
 
 #[cfg(test)]

@@ -135,12 +135,16 @@ impl Writer<'_> {
         if !is_text {
             self.out.push(b'"');
         }
-        let has_key = self.value(key_field.kind, key.unwrap_or(zero(key_field.kind)));
+        let has_key = self.value(
+            key_field.kind,
+            key.unwrap_or(zero(self.schema, key_field.kind)),
+        );
         if !is_text {
             self.out.push(b'"');
         }
         self.out.push(b':');
-        if !has_key || !self.value(value_field.kind, value.unwrap_or(zero(value_field.kind))) {
+        let value = value.unwrap_or(zero(self.schema, value_field.kind));
+        if !has_key || !self.value(value_field.kind, value) {
             self.out.truncate(before);
         }
     }
@@ -277,10 +281,11 @@ fn needs_escape(byte: u8) -> bool {
 }
 
 /// The value that `prost` leaves out of a map's entry.
-fn zero(kind: Kind) -> wire::Value<'static> {
+fn zero(schema: &Schema, kind: Kind) -> wire::Value<'_> {
     match kind {
         Kind::Double => wire::Value::Fixed64(0),
-        Kind::String | Kind::Bytes | Kind::Message(_) => wire::Value::Bytes(&[]),
+        Kind::String | Kind::Bytes => wire::Value::Bytes(&[]),
+        Kind::Message(index) => wire::Value::Bytes(&schema.message(index).zero),
         _ => wire::Value::Varint(0),
     }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use super::{Reader, Value, reader::Malformed};
 use crate::schema::{Kind, Message, Schema};
 
-/// The paths of all absent required fields; empty when nothing is missing.
+/// How many paths are told. A short message can lack millions of fields.
+const MOST: usize = 100;
+
+/// The paths of absent required fields; empty when nothing is missing.
 pub(crate) fn missing(
     schema: &Schema,
     message: &Message,
@@ -14,13 +17,18 @@ pub(crate) fn missing(
     let mut paths = Vec::new();
     if !is_complete(schema, message, bytes)? {
         collect(schema, message, bytes, "", &mut paths)?;
+        paths.truncate(MOST);
     }
     Ok(paths)
 }
 
 /// The quick look: true when nothing is missing. A message that comes in
 /// several parts may look incomplete here, which `collect` then sorts out.
-fn is_complete(schema: &Schema, message: &Message, bytes: &[u8]) -> Result<bool, Malformed> {
+pub(super) fn is_complete(
+    schema: &Schema,
+    message: &Message,
+    bytes: &[u8],
+) -> Result<bool, Malformed> {
     if !message.is_checked {
         return Ok(true);
     }
@@ -37,7 +45,15 @@ fn is_complete(schema: &Schema, message: &Message, bytes: &[u8]) -> Result<bool,
             return Ok(false);
         }
     }
-    Ok(message.required & !seen == 0)
+    // A map's entry without a value holds an empty one.
+    let has_value = match message.entry_value() {
+        Some(field) if seen & field.bit() == 0 => match field.kind {
+            Kind::Message(inner) => schema.message(inner).required == 0,
+            _ => true,
+        },
+        _ => true,
+    };
+    Ok(has_value && message.required & !seen == 0)
 }
 
 /// The thorough look, in protobuf's order: a message's own fields as they are
@@ -49,6 +65,9 @@ fn collect(
     prefix: &str,
     paths: &mut Vec<String>,
 ) -> Result<(), Malformed> {
+    if paths.len() >= MOST {
+        return Ok(());
+    }
     let mut seen = 0;
     let mut held: BTreeMap<u32, Vec<&[u8]>> = BTreeMap::new();
     let mut reader = Reader::new(bytes);
@@ -60,6 +79,11 @@ fn collect(
         if let (Kind::Message(_), Value::Bytes(bytes)) = (field.kind, value) {
             held.entry(number).or_default().push(bytes);
         }
+    }
+    if let Some(field) = message.entry_value()
+        && matches!(field.kind, Kind::Message(_))
+    {
+        held.entry(field.number).or_insert_with(|| vec![&[]]);
     }
     for field in &message.fields {
         if message.required & !seen & field.bit() != 0 {

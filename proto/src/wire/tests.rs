@@ -7,7 +7,7 @@ use prost::Message as _;
 use super::{Error, decode, encode};
 use crate::v1::{
     self,
-    scheduler::{Call, call},
+    scheduler::{Call, Event, call, event},
 };
 
 fn paths<M>(bytes: &[u8]) -> Vec<String>
@@ -76,6 +76,69 @@ fn unknown_fields_and_groups_are_passed_over() {
     bytes.extend([0xe0, 0x03, 7, 0xeb, 0x03, 0x0a, 1, b'x', 0xec, 0x03]);
     let id: v1::FrameworkId = decode(Bytes::from(bytes)).unwrap();
     assert_eq!(id.value, "f");
+}
+
+#[test]
+fn of_very_many_missing_fields_the_first_are_named() {
+    // offer_ids (1), each without a value.
+    let decline = [0x0a, 0].repeat(50_000);
+    let paths = paths::<call::Decline>(&decline);
+    assert_eq!(paths.len(), 100);
+    assert_eq!(paths[99], "offer_ids[99].value");
+}
+
+#[test]
+fn a_map_keeps_values_that_are_zero() {
+    let mut task = v1::TaskInfo {
+        name: "n".to_owned(),
+        task_id: v1::TaskId {
+            value: "t".to_owned(),
+        },
+        agent_id: v1::AgentId {
+            value: "a".to_owned(),
+        },
+        ..v1::TaskInfo::default()
+    };
+    task.limits
+        .insert("cpus".to_owned(), v1::value::Scalar { value: 0.0 });
+    assert_eq!(decode::<v1::TaskInfo>(encode(&task)).unwrap(), task);
+    assert_eq!(
+        paths::<v1::TaskInfo>(&task.encode_to_vec()),
+        ["limits[0].value.value"],
+        "what Mesos makes of what prost writes"
+    );
+    let text = crate::json::to_string(&task);
+    assert!(
+        text.ends_with(r#""limits":{"cpus":{"value":0.0}}}"#),
+        "{text}"
+    );
+}
+
+#[test]
+fn strings_that_are_no_text_are_mended() {
+    let mut status = v1::TaskStatus {
+        task_id: v1::TaskId {
+            value: "t".to_owned(),
+        },
+        state: v1::TaskState::TaskFailed.into(),
+        message: Some("exit: ab".to_owned()),
+        timestamp: Some(1.5),
+        data: Some(Bytes::from_static(b"\xff")),
+        ..v1::TaskStatus::default()
+    };
+    let event = Event {
+        r#type: Some(event::Type::Update.into()),
+        update: Some(event::Update {
+            status: status.clone(),
+        }),
+        ..Event::default()
+    };
+    let mut update = event.encode_to_vec();
+    let at = update.windows(2).position(|two| two == b"ab").unwrap() + 1;
+    update[at] = 0xff;
+    status.message = Some("exit: a\u{fffd}".to_owned());
+    let event: Event = decode(Bytes::from(update)).unwrap();
+    assert_eq!(event.update.unwrap().status, status);
 }
 
 proptest::proptest! {
