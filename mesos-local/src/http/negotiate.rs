@@ -29,7 +29,7 @@ impl Encoding {
     pub(crate) fn encode<M: Message + Name + Default>(self, message: &M) -> Bytes {
         match self {
             Self::Json => json::to_vec_with_defaults(message).into(),
-            Self::Protobuf => message.encode_to_vec().into(),
+            Self::Protobuf => wire::encode(message),
         }
     }
 
