@@ -1,0 +1,403 @@
+//! The allocator: decides which free resources are offered to which framework.
+//!
+//! Hierarchical DRF as Mesos's built-in allocator does it
+//! (`src/master/allocator/mesos/hierarchical.cpp`): roles are ordered by their
+//! dominant share over their weight, the frameworks of a role likewise, and the
+//! first that takes an agent gets all of the agent that its role may have.
+//! Agents are visited in a random order drawn from a seed.
+
+pub mod constraints;
+mod filters;
+mod shares;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mesos_sdk::ids;
+use mesos_sdk::resources::{Resources, Scalar, is_reserved, is_unreserved, reservation_role};
+use mesos_sdk::v1;
+
+use crate::random::Random;
+use crate::time::Timestamp;
+use filters::Filters;
+
+/// What the allocator has to know of a framework.
+#[derive(Debug, Clone, Default)]
+pub struct FrameworkProfile {
+    /// The roles it subscribes to.
+    pub roles: BTreeSet<String>,
+    /// Roles in which it wants no offers now.
+    pub suppressed: BTreeSet<String>,
+    /// It has GPU_RESOURCES.
+    pub takes_gpus: bool,
+    /// It has RESERVATION_REFINEMENT.
+    pub takes_refined: bool,
+    /// It has SHARED_RESOURCES.
+    pub takes_shared: bool,
+    /// It has REVOCABLE_RESOURCES.
+    pub takes_revocable: bool,
+    /// The least it wants to be offered, by role.
+    pub offer_filters: BTreeMap<String, v1::OfferFilters>,
+    /// Which agents it wants offers of, by role.
+    pub constraints: Option<v1::scheduler::OfferConstraints>,
+}
+
+/// What is given: to be offered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Allocation {
+    /// To which framework.
+    pub framework: String,
+    /// In which role.
+    pub role: String,
+    /// Of which agent.
+    pub agent: String,
+    /// Marked as allocated to the role.
+    pub resources: Resources,
+}
+
+/// Books of what is allocated to whom.
+#[derive(Debug)]
+pub struct Allocator {
+    interval: Duration,
+    frameworks: BTreeMap<String, Framework>,
+    agents: BTreeMap<String, Agent>,
+    total: BTreeMap<String, Scalar>,
+    weights: BTreeMap<String, f64>,
+}
+
+#[derive(Debug)]
+struct Framework {
+    profile: FrameworkProfile,
+    constraints: constraints::Compiled,
+    is_active: bool,
+    /// What it holds, by role.
+    allocated: BTreeMap<String, BTreeMap<String, Scalar>>,
+    /// How often it was given something, by role: breaks ties.
+    count: BTreeMap<String, u64>,
+    filters: Filters,
+}
+
+#[derive(Debug)]
+struct Agent {
+    info: v1::AgentInfo,
+    total: Resources,
+    allocated: Resources,
+    is_active: bool,
+}
+
+impl Allocator {
+    /// An allocator without agents and frameworks, which is run every
+    /// `interval`.
+    #[must_use]
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            frameworks: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            total: BTreeMap::new(),
+            weights: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a framework, or changes what is known of it.
+    pub fn set_framework(&mut self, key: &str, profile: FrameworkProfile, is_active: bool) {
+        let constraints = constraints::Compiled::new(profile.constraints.as_ref());
+        match self.frameworks.get_mut(key) {
+            Some(framework) => {
+                framework.filters.keep_roles(&profile.roles);
+                framework.profile = profile;
+                framework.constraints = constraints;
+                framework.is_active = is_active;
+            }
+            None => {
+                let framework = Framework {
+                    profile,
+                    constraints,
+                    is_active,
+                    allocated: BTreeMap::new(),
+                    count: BTreeMap::new(),
+                    filters: Filters::default(),
+                };
+                self.frameworks.insert(key.to_owned(), framework);
+            }
+        }
+    }
+
+    /// A framework that is not active gets nothing; its filters are forgotten.
+    pub fn set_active(&mut self, key: &str, is_active: bool) {
+        if let Some(framework) = self.frameworks.get_mut(key) {
+            framework.is_active = is_active;
+            framework.filters = Filters::default();
+        }
+    }
+
+    /// Forgets a framework. What it held is given back by whoever booked it.
+    pub fn remove_framework(&mut self, key: &str) {
+        self.frameworks.remove(key);
+    }
+
+    /// Adds an agent, or changes its resources.
+    pub fn set_agent(&mut self, key: &str, info: &v1::AgentInfo, total: Resources) {
+        let allocated = self
+            .agents
+            .remove(key)
+            .map(|agent| agent.allocated)
+            .unwrap_or_default();
+        self.agents.insert(
+            key.to_owned(),
+            Agent {
+                info: info.clone(),
+                total,
+                allocated,
+                is_active: true,
+            },
+        );
+        self.count_total();
+    }
+
+    /// Nothing of an agent that is not active is given.
+    pub fn set_agent_active(&mut self, key: &str, is_active: bool) {
+        if let Some(agent) = self.agents.get_mut(key) {
+            agent.is_active = is_active;
+        }
+    }
+
+    /// Forgets an agent and everything that was allocated on it.
+    pub fn remove_agent(&mut self, key: &str) {
+        self.agents.remove(key);
+        for framework in self.frameworks.values_mut() {
+            framework.filters.forget_agent(key);
+        }
+        self.count_total();
+    }
+
+    fn count_total(&mut self) {
+        self.total.clear();
+        for agent in self.agents.values() {
+            for (name, amount) in agent.total.quantities() {
+                *self.total.entry(name).or_default() += amount;
+            }
+        }
+    }
+
+    /// Books resources that a framework already has: of a task that came with
+    /// its agent.
+    pub fn book(&mut self, framework: &str, agent: &str, resources: &Resources) {
+        if let Some(agent) = self.agents.get_mut(agent) {
+            agent.allocated += resources;
+        }
+        self.charge(framework, resources, true);
+    }
+
+    /// Takes resources back.
+    pub fn recover(&mut self, framework: &str, agent: &str, resources: &Resources) {
+        if let Some(agent) = self.agents.get_mut(agent) {
+            agent.allocated -= resources;
+        }
+        self.charge(framework, resources, false);
+    }
+
+    fn charge(&mut self, framework: &str, resources: &Resources, is_given: bool) {
+        let Some(framework) = self.frameworks.get_mut(framework) else {
+            return;
+        };
+        for item in resources {
+            let role = mesos_sdk::resources::allocation_role(item).unwrap_or("*");
+            let held = framework.allocated.entry(role.to_owned()).or_default();
+            for (name, amount) in Resources::from(vec![item.clone()]).quantities() {
+                let sum = held.entry(name).or_default();
+                *sum = if is_given {
+                    *sum + amount
+                } else {
+                    *sum - amount
+                };
+            }
+        }
+    }
+
+    /// What a framework holds of an agent has been converted: reserved, or made
+    /// into a volume.
+    pub fn convert(&mut self, agent: &str, consumed: &Resources, converted: &Resources) {
+        if let Some(agent) = self.agents.get_mut(agent) {
+            agent.total -= &consumed.unallocate();
+            agent.total += converted.unallocate();
+            agent.allocated -= consumed;
+            agent.allocated += converted;
+        }
+    }
+
+    /// All resources of an agent, reserved or not.
+    #[must_use]
+    pub fn agent_total(&self, agent: &str) -> Option<&Resources> {
+        self.agents.get(agent).map(|agent| &agent.total)
+    }
+
+    /// What of an agent is allocated.
+    #[must_use]
+    pub fn agent_allocated(&self, agent: &str) -> Option<&Resources> {
+        self.agents.get(agent).map(|agent| &agent.allocated)
+    }
+
+    /// A role's weight.
+    #[must_use]
+    pub fn weight(&self, role: &str) -> f64 {
+        self.weights.get(role).copied().unwrap_or(1.0)
+    }
+
+    /// Gives a role a weight; 1 is the default.
+    pub fn set_weight(&mut self, role: &str, weight: f64) {
+        self.weights.insert(role.to_owned(), weight);
+    }
+
+    /// A framework does not want to see these resources for a while.
+    pub fn refuse(
+        &mut self,
+        now: Timestamp,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        resources: &Resources,
+        filters: Option<&v1::Filters>,
+    ) {
+        const LONGEST: f64 = 365.0 * 24.0 * 3600.0;
+        let seconds = filters.map_or(5.0, v1::Filters::refuse_seconds);
+        let seconds = if seconds.is_nan() || seconds < 0.0 {
+            5.0
+        } else {
+            seconds.min(LONGEST)
+        };
+        if seconds == 0.0 || resources.is_empty() {
+            return;
+        }
+        if let Some(framework) = self.frameworks.get_mut(framework) {
+            let until = now + Duration::from_secs_f64(seconds).max(self.interval);
+            framework.filters.add(role, agent, resources.clone(), until);
+        }
+    }
+
+    /// Forgets what a framework refused in these roles, and that it wanted no
+    /// offers.
+    pub fn revive(&mut self, framework: &str, roles: &[String]) {
+        if let Some(framework) = self.frameworks.get_mut(framework) {
+            for role in roles {
+                framework.profile.suppressed.remove(role);
+                framework.filters.forget_role(role);
+            }
+        }
+    }
+
+    /// A framework wants no offers in these roles.
+    pub fn suppress(&mut self, framework: &str, roles: &[String]) {
+        if let Some(framework) = self.frameworks.get_mut(framework) {
+            framework.profile.suppressed.extend(roles.iter().cloned());
+        }
+    }
+
+    /// Gives what is free. The result is sorted by framework.
+    pub(crate) fn allocate(&mut self, now: Timestamp, random: &mut Random) -> Vec<Allocation> {
+        for framework in self.frameworks.values_mut() {
+            framework.filters.expire(now);
+        }
+        let mut given = Vec::new();
+        if self.wanting().next().is_none() {
+            return given;
+        }
+        let mut agents: Vec<String> = self
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.is_active && agent.total != agent.allocated)
+            .map(|(key, _)| key.clone())
+            .collect();
+        random.shuffle(&mut agents);
+        for agent in agents {
+            self.allocate_agent(&agent, &mut given);
+        }
+        given.sort_by(|a, b| a.framework.cmp(&b.framework));
+        given
+    }
+
+    /// Frameworks that would take an offer, with the role.
+    fn wanting(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.frameworks
+            .iter()
+            .filter(|(_, framework)| framework.is_active)
+            .flat_map(|(key, framework)| {
+                let profile = &framework.profile;
+                profile
+                    .roles
+                    .difference(&profile.suppressed)
+                    .map(|role| (key.as_str(), role.as_str()))
+            })
+    }
+
+    fn allocate_agent(&mut self, agent: &str, given: &mut Vec<Allocation>) {
+        for role in self.roles_in_order() {
+            for framework in self.frameworks_in_order(&role) {
+                let Some(resources) = self.offerable(&framework, &role, agent) else {
+                    continue;
+                };
+                self.book(&framework, agent, &resources);
+                if let Some(taker) = self.frameworks.get_mut(&framework) {
+                    *taker.count.entry(role.clone()).or_default() += 1;
+                }
+                given.push(Allocation {
+                    framework,
+                    role: role.clone(),
+                    agent: agent.to_owned(),
+                    resources,
+                });
+                // The first that takes it gets all that the role may have.
+                break;
+            }
+        }
+    }
+
+    /// What of an agent the framework may be offered in the role, if that is
+    /// enough and it has not refused it.
+    fn offerable(&self, framework: &str, role: &str, agent_key: &str) -> Option<Resources> {
+        let framework = self.frameworks.get(framework)?;
+        let agent = self.agents.get(agent_key)?;
+        let profile = &framework.profile;
+        if agent.total.gpus() > Scalar::ZERO && !profile.takes_gpus {
+            return None;
+        }
+        if !framework.constraints.admit(role, &agent.info) {
+            return None;
+        }
+        let available = agent.total.clone() - agent.allocated.unallocate();
+        let available = available.filter(|item| {
+            is_for_role(item, role)
+                && (profile.takes_refined || item.reservations.len() <= 1)
+                && (profile.takes_shared || item.shared.is_none())
+                && (profile.takes_revocable || item.revocable.is_none())
+        });
+        let available = in_order(&available).allocate(role);
+        let minimum = profile
+            .offer_filters
+            .get(role)
+            .and_then(|filters| filters.min_allocatable_resources.as_ref());
+        (filters::is_allocatable(&available, minimum)
+            && !framework.filters.refuses(role, agent_key, &available))
+        .then_some(available)
+    }
+}
+
+/// Whether resources may go to a role: unreserved ones, and those reserved for
+/// it or for one of its ancestors.
+fn is_for_role(item: &v1::Resource, role: &str) -> bool {
+    is_unreserved(item)
+        || is_reserved(item, Some(role))
+        || reservation_role(item).is_some_and(|reserved| ids::is_strict_subrole_of(role, reserved))
+}
+
+/// The order in which Mesos lists what it offers: ranges and sets, then what is
+/// reserved, then free scalars.
+fn in_order(resources: &Resources) -> Resources {
+    let free_scalar = |item: &v1::Resource| is_unreserved(item) && item.scalar.is_some();
+    let mut ordered = resources.filter(|item| is_unreserved(item) && !free_scalar(item));
+    ordered += resources.filter(|item| !is_unreserved(item));
+    ordered += resources.filter(free_scalar);
+    ordered
+}

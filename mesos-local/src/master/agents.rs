@@ -1,0 +1,581 @@
+//! The life of an agent: registering, coming back, falling silent, leaving
+//! (`docs/high-availability-framework-guide.md`, "Dealing with Partitioned or
+//! Failed Agents").
+
+use mesos_sdk::resources::Resources;
+use mesos_sdk::v1;
+use mesos_sdk::v1::task_status::Reason;
+
+use super::state::{Agent, Framework, capabilities_of, is_terminal};
+use super::{LinkId, Master, events, report};
+use crate::messages::{AgentRegistration, FromAgent, ToAgent};
+
+impl Master {
+    pub(super) fn agent_message(&mut self, link: LinkId, message: FromAgent) {
+        match message {
+            FromAgent::Register(registration) => self.register(link, registration),
+            FromAgent::Reregister {
+                registration,
+                frameworks,
+                executors,
+                tasks,
+            } => self.reregister(link, registration, frameworks, executors, tasks),
+            message => {
+                if let Some(agent) = self.state.links.get(&link).cloned() {
+                    self.registered_agent_message(&agent, message);
+                }
+            }
+        }
+    }
+
+    fn registered_agent_message(&mut self, agent: &str, message: FromAgent) {
+        match message {
+            FromAgent::Register(_) | FromAgent::Reregister { .. } => {}
+            FromAgent::Unregister => self.remove_agent(agent, "the agent unregistered"),
+            FromAgent::StatusUpdate {
+                framework_id,
+                status,
+                latest_state,
+            } => self.status_update(agent, &framework_id, status, latest_state),
+            FromAgent::ExecutorExited {
+                framework_id,
+                executor_id,
+                status,
+                is_command_executor,
+            } => self.executor_exited(
+                agent,
+                &framework_id,
+                executor_id,
+                status,
+                is_command_executor,
+            ),
+            FromAgent::ExecutorMessage {
+                framework_id,
+                executor_id,
+                data,
+            } => {
+                let agent_id = mesos_sdk::ids::agent_id(agent);
+                self.send(
+                    &framework_id.value,
+                    events::message(agent_id, executor_id, data),
+                );
+            }
+            FromAgent::Pong => {
+                if let Some(agent) = self.state.agents.get_mut(agent) {
+                    agent.is_ping_open = false;
+                    agent.missed_pings = 0;
+                }
+            }
+        }
+    }
+
+    fn register(&mut self, link: LinkId, registration: AgentRegistration) {
+        let known = registration.info.id.clone().map(|id| id.value);
+        if known.is_some_and(|id| self.state.agents.contains_key(&id)) {
+            // An agent that repeats itself because it was not heard.
+            self.reregister(link, registration, vec![], vec![], vec![]);
+            return;
+        }
+        self.replace_agent_at(&registration);
+        let number = self.state.agent_count;
+        self.state.agent_count += 1;
+        let key = format!("{}-S{number}", self.config.id);
+        self.add_agent(&key, link, registration);
+        let agent_id = mesos_sdk::ids::agent_id(&key);
+        self.send_to_agent(&key, ToAgent::Registered { agent_id });
+        self.tell_agent_added(&key);
+        self.allocate();
+    }
+
+    /// Two agents cannot listen at one address: the older one must be dead.
+    fn replace_agent_at(&mut self, registration: &AgentRegistration) {
+        let old: Vec<String> = self
+            .state
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.registration.address == registration.address)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in old {
+            self.remove_agent(&key, "a new agent registered at the same address");
+        }
+    }
+
+    fn add_agent(&mut self, key: &str, link: LinkId, registration: AgentRegistration) {
+        let mut info = registration.info.clone();
+        info.id = Some(mesos_sdk::ids::agent_id(key));
+        let total = total_resources(&registration);
+        self.allocator.set_agent(key, &info, total.clone());
+        self.state.links.insert(link, key.to_owned());
+        self.state.unreachable_agents.remove(key);
+        self.state.recovered_agents.remove(key);
+        self.notice(format!("agent {key} at {} registered", registration.pid));
+        self.state.agents.insert(
+            key.to_owned(),
+            Agent {
+                info,
+                registration,
+                link: Some(link),
+                registered: self.now,
+                reregistered: None,
+                total,
+                offers: Default::default(),
+                tasks: Default::default(),
+                next_ping: self.now + self.config.agent_ping_timeout,
+                missed_pings: 0,
+                is_ping_open: false,
+                pending_kills: Vec::new(),
+            },
+        );
+    }
+
+    fn reregister(
+        &mut self,
+        link: LinkId,
+        registration: AgentRegistration,
+        frameworks: Vec<v1::FrameworkInfo>,
+        executors: Vec<v1::ExecutorInfo>,
+        tasks: Vec<v1::Task>,
+    ) {
+        let Some(agent_id) = registration.info.id.clone() else {
+            self.register(link, registration);
+            return;
+        };
+        let key = agent_id.value.clone();
+        if self.state.gone_agents.contains(&key) {
+            let message = "Agent has been marked gone".to_owned();
+            self.out
+                .to_agents
+                .push((link, ToAgent::Shutdown { message }));
+            return;
+        }
+        if self.state.agents.contains_key(&key) {
+            self.reconnect_agent(&key, link, registration, &tasks);
+            return;
+        }
+        let why = if self.state.unreachable_agents.contains_key(&key) {
+            Some("Unreachable agent re-reregistered")
+        } else if self.state.recovered_agents.contains_key(&key) {
+            None
+        } else {
+            Some("Unknown agent reregistered")
+        };
+        self.replace_agent_at(&registration);
+        self.add_agent(&key, link, registration);
+        if let Some(agent) = self.state.agents.get_mut(&key) {
+            agent.reregistered = Some(self.now);
+        }
+        self.recover_frameworks(link, frameworks);
+        self.recover_executors(&key, executors);
+        for task in tasks {
+            self.recover_task(&key, task, why);
+        }
+        let unknown_tasks = Vec::new();
+        self.send_to_agent(
+            &key,
+            ToAgent::Reregistered {
+                agent_id,
+                unknown_tasks,
+            },
+        );
+        self.tell_agent_added(&key);
+        self.allocate();
+    }
+
+    /// An agent that was only disconnected: what it does not run any more is
+    /// named to it, so that it reports it.
+    fn reconnect_agent(
+        &mut self,
+        key: &str,
+        link: LinkId,
+        registration: AgentRegistration,
+        tasks: &[v1::Task],
+    ) {
+        let Some(agent) = self.state.agents.get_mut(key) else {
+            return;
+        };
+        if let Some(old) = agent.link.replace(link) {
+            self.state.links.remove(&old);
+        }
+        self.state.links.insert(link, key.to_owned());
+        agent.registration = registration;
+        agent.reregistered = Some(self.now);
+        agent.is_ping_open = false;
+        agent.missed_pings = 0;
+        agent.next_ping = self.now + self.config.agent_ping_timeout;
+        let pending_kills = std::mem::take(&mut agent.pending_kills);
+        let unknown_tasks = agent
+            .tasks
+            .iter()
+            .filter(|(framework, task)| {
+                let is_there = tasks
+                    .iter()
+                    .any(|t| t.framework_id.value == *framework && t.task_id.value == *task);
+                let is_open = self
+                    .state
+                    .frameworks
+                    .get(framework)
+                    .and_then(|framework| framework.tasks.get(task))
+                    .is_some_and(|task| !is_terminal(task.state()));
+                !is_there && is_open
+            })
+            .map(|(framework, task)| {
+                (
+                    mesos_sdk::ids::framework_id(framework),
+                    mesos_sdk::ids::task_id(task),
+                )
+            })
+            .collect();
+        let agent_id = mesos_sdk::ids::agent_id(key);
+        self.send_to_agent(
+            &key.to_owned(),
+            ToAgent::Reregistered {
+                agent_id,
+                unknown_tasks,
+            },
+        );
+        for kill in pending_kills {
+            self.send_to_agent(&key.to_owned(), kill);
+        }
+        self.allocator.set_agent_active(key, true);
+        self.allocate();
+    }
+
+    /// Frameworks that are known only from their tasks, until they subscribe.
+    fn recover_frameworks(&mut self, link: LinkId, frameworks: Vec<v1::FrameworkInfo>) {
+        for info in frameworks {
+            let Some(id) = info.id.clone() else { continue };
+            if self.state.frameworks.contains_key(&id.value) {
+                continue;
+            }
+            let is_completed = self
+                .state
+                .completed_frameworks
+                .iter()
+                .any(|framework| framework.id() == id);
+            if is_completed {
+                let message = ToAgent::ShutdownFramework { framework_id: id };
+                self.out.to_agents.push((link, message));
+                continue;
+            }
+            let framework = Framework {
+                capabilities: capabilities_of(&info),
+                connection: None,
+                stream_id: None,
+                is_recovered: true,
+                registered: self.now,
+                reregistered: self.now,
+                unregistered: None,
+                failover_deadline: None,
+                next_heartbeat: self.now,
+                suppressed: Default::default(),
+                offer_constraints: None,
+                offers: Default::default(),
+                tasks: Default::default(),
+                completed_tasks: Default::default(),
+                unreachable_tasks: Default::default(),
+                executors: Default::default(),
+                operations: Default::default(),
+                info,
+            };
+            let profile = super::subscribe::profile(&framework);
+            self.allocator.set_framework(&id.value, profile, false);
+            self.tell_framework_added(&framework);
+            self.state.frameworks.insert(id.value, framework);
+        }
+    }
+
+    fn recover_executors(&mut self, agent: &str, executors: Vec<v1::ExecutorInfo>) {
+        for executor in executors {
+            let key = executor.framework_id.clone().unwrap_or_default().value;
+            let Some(framework) = self.state.frameworks.get_mut(&key) else {
+                continue;
+            };
+            let resources = Resources::from(executor.resources.as_slice());
+            framework
+                .executors
+                .entry(agent.to_owned())
+                .or_default()
+                .insert(executor.executor_id.value.clone(), executor);
+            self.allocator.book(&key, agent, &resources);
+        }
+    }
+
+    fn recover_task(&mut self, agent: &str, task: v1::Task, why: Option<&str>) {
+        let key = task.framework_id.value.clone();
+        let Some(framework) = self.state.frameworks.get_mut(&key) else {
+            return;
+        };
+        let task_key = task.task_id.value.clone();
+        framework.unreachable_tasks.remove(&task_key);
+        let state = task.state();
+        if let Some(agent) = self.state.agents.get_mut(agent) {
+            agent.tasks.insert((key.clone(), task_key.clone()));
+        }
+        if !is_terminal(state) {
+            let resources = Resources::from(task.resources.as_slice());
+            self.allocator.book(&key, agent, &resources);
+        }
+        if let Some(message) = why {
+            let status = v1::TaskStatus {
+                executor_id: task.executor_id.clone(),
+                container_status: task
+                    .statuses
+                    .last()
+                    .and_then(|status| status.container_status.clone()),
+                ..events::master_status(
+                    self.now,
+                    task.task_id.clone(),
+                    Some(task.agent_id.clone()),
+                    framework.told(state),
+                    Reason::AgentReregistered,
+                    message,
+                )
+            };
+            framework.tasks.insert(task_key, task);
+            self.send(&key, events::update(status));
+        } else {
+            framework.tasks.insert(task_key, task);
+        }
+    }
+
+    /// The connection to an agent has broken. Offers of it are void; tasks that
+    /// cannot survive a restart of the agent are lost.
+    pub(super) fn agent_disconnected(&mut self, link: LinkId) {
+        let Some(key) = self.state.links.remove(&link) else {
+            return;
+        };
+        let Some(agent) = self.state.agents.get_mut(&key) else {
+            return;
+        };
+        agent.link = None;
+        let hostname = agent.info.hostname.clone();
+        self.allocator.set_agent_active(&key, false);
+        self.rescind_offers_of_agent(&key);
+        let message = format!("Agent {hostname} disconnected");
+        self.notice(format!("agent {key} disconnected"));
+        self.end_tasks(
+            &key,
+            v1::TaskState::TaskLost,
+            Reason::AgentDisconnected,
+            &message,
+            |framework| !framework.info.checkpoint(),
+        );
+    }
+
+    /// Ends tasks of an agent in the master's books and tells their frameworks.
+    fn end_tasks(
+        &mut self,
+        agent_key: &str,
+        state: v1::TaskState,
+        reason: Reason,
+        message: &str,
+        is_meant: impl Fn(&Framework) -> bool,
+    ) {
+        let Some(agent) = self.state.agents.get(agent_key) else {
+            return;
+        };
+        let unreachable_since =
+            (state == v1::TaskState::TaskUnreachable).then(|| report::time_info(self.now));
+        for (framework_key, task_key) in agent.tasks.clone() {
+            let Some(framework) = self.state.frameworks.get(&framework_key) else {
+                continue;
+            };
+            let Some(task) = framework
+                .tasks
+                .get(&task_key)
+                .filter(|_| is_meant(framework))
+            else {
+                continue;
+            };
+            let was_over = is_terminal(task.state());
+            let told = framework.told(state);
+            let mut status = events::master_status(
+                self.now,
+                task.task_id.clone(),
+                Some(task.agent_id.clone()),
+                told,
+                reason,
+                message,
+            );
+            status.executor_id.clone_from(&task.executor_id);
+            status.unreachable_time = unreachable_since;
+            let framework_id = framework.id();
+            if !was_over {
+                self.send(&framework_key, events::update(status.clone()));
+            }
+            self.record_status(&framework_id, status, told);
+            if state == v1::TaskState::TaskUnreachable && !was_over {
+                self.put_out_of_reach(&framework_key, &task_key);
+            } else {
+                self.complete_task(&framework_key, &task_key);
+            }
+        }
+        self.forget_executors(agent_key, &is_meant);
+    }
+
+    fn forget_executors(&mut self, agent: &str, is_meant: &impl Fn(&Framework) -> bool) {
+        for (key, framework) in &mut self.state.frameworks {
+            if !is_meant(framework) {
+                continue;
+            }
+            let executors = framework.executors.remove(agent).unwrap_or_default();
+            for executor in executors.values() {
+                let resources = Resources::from(executor.resources.as_slice());
+                self.allocator.recover(key, agent, &resources);
+            }
+        }
+    }
+
+    fn put_out_of_reach(&mut self, framework_key: &str, task_key: &str) {
+        let limit = self.config.max_unreachable_tasks_per_framework;
+        let Some(framework) = self.state.frameworks.get_mut(framework_key) else {
+            return;
+        };
+        let Some(mut task) = framework.tasks.remove(task_key) else {
+            return;
+        };
+        if let Some(agent) = self.state.agents.get_mut(&task.agent_id.value) {
+            agent
+                .tasks
+                .remove(&(framework_key.to_owned(), task_key.to_owned()));
+        }
+        if !is_terminal(task.state()) {
+            let resources = Resources::from(task.resources.as_slice());
+            self.allocator
+                .recover(framework_key, &task.agent_id.value, &resources);
+        }
+        task.set_state(v1::TaskState::TaskUnreachable);
+        framework
+            .unreachable_tasks
+            .insert(task_key.to_owned(), task);
+        while framework.unreachable_tasks.len() > limit {
+            framework.unreachable_tasks.pop_first();
+        }
+    }
+
+    pub(super) fn ping_agents(&mut self) {
+        let timeout = self.config.agent_ping_timeout;
+        let mut silent = Vec::new();
+        for (key, agent) in &mut self.state.agents {
+            if agent.next_ping > self.now {
+                continue;
+            }
+            agent.next_ping = self.now + timeout;
+            if agent.is_ping_open {
+                agent.missed_pings += 1;
+            }
+            if agent.missed_pings >= self.config.max_agent_ping_timeouts {
+                silent.push(key.clone());
+                continue;
+            }
+            agent.is_ping_open = true;
+            if let Some(link) = agent.link {
+                self.out.to_agents.push((link, ToAgent::Ping));
+            }
+        }
+        for key in silent {
+            self.mark_unreachable(&key);
+        }
+    }
+
+    fn mark_unreachable(&mut self, key: &str) {
+        self.notice(format!("agent {key} is unreachable"));
+        self.rescind_offers_of_agent(key);
+        self.end_tasks(
+            key,
+            v1::TaskState::TaskUnreachable,
+            Reason::AgentRemoved,
+            "health check timed out",
+            |_| true,
+        );
+        let now = self.now;
+        self.state.unreachable_agents.insert(key.to_owned(), now);
+        self.forget_agent(key);
+    }
+
+    fn forget_agent(&mut self, key: &str) {
+        if let Some(agent) = self.state.agents.remove(key)
+            && let Some(link) = agent.link
+        {
+            self.state.links.remove(&link);
+        }
+        self.allocator.remove_agent(key);
+        let failure = events::failure(mesos_sdk::ids::agent_id(key), None, None);
+        self.send_to_all(&failure);
+    }
+
+    /// Takes an agent out of the cluster for good.
+    fn remove_agent(&mut self, key: &str, why: &str) {
+        let Some(agent) = self.state.agents.get(key) else {
+            return;
+        };
+        let message = format!("Agent {} removed: {why}", agent.info.hostname);
+        self.notice(format!("agent {key} removed: {why}"));
+        self.end_tasks(
+            key,
+            v1::TaskState::TaskLost,
+            Reason::AgentRemoved,
+            &message,
+            |_| true,
+        );
+        self.rescind_offers_of_agent(key);
+        self.forget_agent(key);
+        self.tell_agent_removed(mesos_sdk::ids::agent_id(key));
+    }
+
+    pub(super) fn give_recovered_agents_up(&mut self) {
+        let late: Vec<String> = self
+            .state
+            .recovered_agents
+            .iter()
+            .filter(|(_, (_, deadline))| *deadline <= self.now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in late {
+            self.state.recovered_agents.remove(&key);
+            let now = self.now;
+            self.state.unreachable_agents.insert(key.clone(), now);
+            self.notice(format!("agent {key} did not come back in time"));
+            let failure = events::failure(mesos_sdk::ids::agent_id(&key), None, None);
+            self.send_to_all(&failure);
+        }
+    }
+}
+
+/// What an agent has: what it was started with, with the reservations and
+/// volumes it keeps on disk in place of what they were made of.
+fn total_resources(registration: &AgentRegistration) -> Resources {
+    let mut total = Resources::from(registration.info.resources.as_slice());
+    for kept in &registration.checkpointed_resources {
+        let kept = Resources::from(vec![kept.clone()]);
+        let mut origin = kept.clone();
+        while !total.contains(&origin) {
+            let plain: Resources = origin
+                .iter()
+                .cloned()
+                .map(|mut item| {
+                    item.shared = None;
+                    item.disk = item
+                        .disk
+                        .filter(|disk| disk.persistence.is_none() && disk.volume.is_none());
+                    item
+                })
+                .collect();
+            let less = if plain == origin {
+                plain.pop_reservation()
+            } else {
+                plain
+            };
+            if less == origin {
+                break;
+            }
+            origin = less;
+        }
+        if total.contains(&origin) {
+            total -= &origin;
+            total += kept;
+        }
+    }
+    total
+}
