@@ -4,10 +4,13 @@
 //! time is an argument. [`AgentShell`] puts processes, files, probes and HTTP
 //! around it.
 
+mod api;
 mod checks;
 mod config;
 mod executor;
 mod exit;
+mod fetcher;
+mod files;
 mod framework;
 mod input;
 mod launch;
@@ -17,6 +20,8 @@ mod random;
 mod sandbox;
 mod shell;
 mod updates;
+mod usage;
+mod views;
 mod warden;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesos_sdk::resources::Resources;
 use mesos_sdk::v1;
 
 pub use checks::{Finding, Probe};
@@ -39,6 +45,7 @@ use executor::{Executor, Outcome, Phase};
 use framework::Framework;
 use random::Random;
 use updates::Updates;
+use usage::{System, Usage};
 
 /// The model of one agent.
 #[derive(Debug)]
@@ -284,6 +291,28 @@ impl Agent {
             id: self.id.clone(),
             domain: self.config.domain.clone(),
         }
+    }
+
+    /// All the agent has: reserved and made into volumes as the master said.
+    fn total_resources(&self) -> Vec<v1::Resource> {
+        let mut total = Resources::from(self.config.resources.clone());
+        for resource in &self.checkpointed_resources {
+            let mut plain = resource.clone();
+            plain.reservations.clear();
+            plain.role = None;
+            plain.shared = None;
+            plain.disk = resource
+                .disk
+                .as_ref()
+                .and_then(|disk| disk.source.clone())
+                .map(|source| v1::resource::DiskInfo {
+                    source: Some(source),
+                    ..Default::default()
+                });
+            total.remove(&plain);
+            total.push(resource.clone());
+        }
+        total.into_vec()
     }
 
     fn due(&mut self, now: Timestamp, effects: &mut Effects) {

@@ -9,7 +9,6 @@ pub mod master;
 pub mod messages;
 mod random;
 pub mod time;
-#[expect(dead_code, reason = "the master's handler shows it")]
 mod version;
 #[cfg_attr(
     not(test),

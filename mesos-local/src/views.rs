@@ -2,9 +2,9 @@
 //! messages of the operator API and to the JSON of the older endpoints, in the
 //! shapes that web pages and command lines of Mesos read.
 
-mod legacy;
+pub(crate) mod legacy;
 mod metrics;
-mod model;
+pub(crate) mod model;
 mod roles;
 
 use std::collections::BTreeMap;

@@ -11,16 +11,18 @@ use nix::sys::signal::{Signal as NixSignal, killpg};
 use nix::unistd::{Gid, Pid, Uid, User};
 use tokio::process::Command;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
+use crate::agent::fetcher::Fetcher;
 use crate::agent::{
-    Action, ContainerKey, ExitStatus, Input, Launch, Signal, Warden, probe, sandbox,
+    Action, AgentConfig, ContainerKey, ExitStatus, Input, Launch, Signal, Warden, probe, sandbox,
 };
 
 /// The processes and files of one agent.
 #[derive(Debug)]
 pub(crate) struct Processes {
     warden: Arc<Warden>,
+    fetcher: Arc<Fetcher>,
     reports: mpsc::UnboundedSender<Report>,
     containers: BTreeMap<ContainerKey, Container>,
     /// Waiters, probes and removals.
@@ -31,7 +33,13 @@ pub(crate) struct Processes {
 #[derive(Debug)]
 pub(crate) enum Report {
     /// For the model as it is.
-    Input(Input),
+    Input(Box<Input>),
+    /// A sandbox has been filled, or could not be.
+    Fetched {
+        launch: Box<Launch>,
+        outputs: sandbox::Outputs,
+        result: Result<(), String>,
+    },
 }
 
 #[derive(Debug)]
@@ -39,7 +47,13 @@ struct Container {
     directory: PathBuf,
     environment: Arc<[(String, String)]>,
     user: Option<Account>,
-    group: Group,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Fetching(JoinHandle<()>),
+    Running(Group),
 }
 
 /// A process group, which dies with this value.
@@ -71,9 +85,14 @@ pub(crate) struct Account {
 }
 
 impl Processes {
-    pub(crate) fn new(warden: Arc<Warden>, reports: mpsc::UnboundedSender<Report>) -> Self {
+    pub(crate) fn new(
+        config: &AgentConfig,
+        warden: Arc<Warden>,
+        reports: mpsc::UnboundedSender<Report>,
+    ) -> Self {
         Self {
             warden,
+            fetcher: Arc::new(Fetcher::new(config)),
             reports,
             containers: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -87,7 +106,13 @@ impl Processes {
         match action {
             Action::Launch(launch) => return self.launch(launch),
             Action::Abandon { container } => {
-                self.containers.remove(&container);
+                if let Some(Container {
+                    stage: Stage::Fetching(task),
+                    ..
+                }) = self.containers.remove(&container)
+                {
+                    task.abort();
+                }
             }
             Action::Signal { container, signal } => self.signal(&container, signal),
             Action::Probe {
@@ -106,11 +131,11 @@ impl Processes {
                     let reports = self.reports.clone();
                     self.tasks.spawn(async move {
                         let finding = probe::run(probe, timeout, surroundings).await;
-                        let _ = reports.send(Report::Input(Input::Probed {
+                        let _ = reports.send(Report::Input(Box::new(Input::Probed {
                             container,
                             kind,
                             finding,
-                        }));
+                        })));
                     });
                 }
             }
@@ -130,11 +155,25 @@ impl Processes {
     pub(crate) fn take(&mut self, report: Report) -> Vec<Input> {
         match report {
             Report::Input(input) => {
-                if let Input::Exited { container, .. } = &input {
+                if let Input::Exited { container, .. } = &*input {
                     // What is left of the group dies with its leader.
                     self.containers.remove(container);
                 }
-                vec![input]
+                vec![*input]
+            }
+            Report::Fetched {
+                launch,
+                outputs,
+                result,
+            } => {
+                // Abandoned meanwhile.
+                let Some(container) = self.containers.remove(&launch.container) else {
+                    return Vec::new();
+                };
+                match result {
+                    Ok(()) => self.start(launch, outputs, container.user),
+                    Err(message) => vec![failure(&launch, message)],
+                }
             }
         }
     }
@@ -164,10 +203,26 @@ impl Processes {
         if launch.command.uris.is_empty() {
             return self.start(launch, outputs, account);
         }
-        vec![failure(
-            &launch,
-            "Fetching URIs is not supported yet".into(),
-        )]
+        let container = launch.container.clone();
+        let place = Container {
+            directory: launch.directory.clone(),
+            environment: Arc::from([]),
+            user: account,
+            stage: Stage::Fetching({
+                let fetcher = Arc::clone(&self.fetcher);
+                let reports = self.reports.clone();
+                tokio::spawn(async move {
+                    let result = fetcher.fetch_all(&launch, account).await;
+                    let _ = reports.send(Report::Fetched {
+                        launch,
+                        outputs,
+                        result: result.map_err(|error| error.to_string()),
+                    });
+                })
+            }),
+        };
+        self.containers.insert(container, place);
+        Vec::new()
     }
 
     fn start(
@@ -217,10 +272,10 @@ impl Processes {
                     ExitStatus::Exited(1)
                 }
             };
-            let _ = reports.send(Report::Input(Input::Exited {
+            let _ = reports.send(Report::Input(Box::new(Input::Exited {
                 container: key,
                 status,
-            }));
+            })));
         });
         self.containers.insert(
             container.clone(),
@@ -228,7 +283,7 @@ impl Processes {
                 directory: launch.directory,
                 environment: launch.environment.into(),
                 user: account,
-                group,
+                stage: Stage::Running(group),
             },
         );
         vec![Input::Launched {
@@ -238,7 +293,11 @@ impl Processes {
     }
 
     fn signal(&self, container: &ContainerKey, signal: Signal) {
-        let Some(Container { group, .. }) = self.containers.get(container) else {
+        let Some(Container {
+            stage: Stage::Running(group),
+            ..
+        }) = self.containers.get(container)
+        else {
             return;
         };
         let signal = match signal {
@@ -247,6 +306,16 @@ impl Processes {
         };
         if let Err(error) = killpg(group.leader, signal) {
             tracing::debug!(%container, %error, "cannot signal a task");
+        }
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for container in self.containers.values() {
+            if let Stage::Fetching(task) = &container.stage {
+                task.abort();
+            }
         }
     }
 }

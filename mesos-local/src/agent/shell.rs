@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::agent::api::AgentApi;
 use crate::agent::process::{Processes, Report};
 use crate::agent::{Action, Agent, AgentConfig, Input, Warden};
 use crate::messages::{FromAgent, ToAgent};
@@ -43,7 +44,7 @@ impl AgentShell {
         let (reports, reported) = mpsc::unbounded_channel();
         let driver = Driver {
             agent: Agent::new(Arc::clone(&config), Timestamp::now()),
-            processes: Processes::new(warden, reports),
+            processes: Processes::new(&config, warden, reports),
             link: None,
             inbox,
             reported,
@@ -61,9 +62,12 @@ pub struct AgentHandle {
     config: Arc<AgentConfig>,
 }
 
+type Question = Box<dyn FnOnce(&Agent, Timestamp) + Send>;
+
 enum Order {
     Connect(MasterLink),
     Disconnect,
+    Ask(Question),
     Unregister(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
@@ -98,6 +102,15 @@ impl AgentHandle {
         self.order_and_wait(Order::Stop).await;
     }
 
+    /// What answers the agent's HTTP requests.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the cluster's server calls it"))]
+    pub(crate) fn api(&self) -> AgentApi {
+        let agent = WeakHandle {
+            orders: self.orders.downgrade(),
+        };
+        AgentApi::new(agent, Arc::clone(&self.config))
+    }
+
     fn order(&self, order: Order) {
         // An agent that has ended has nothing left to obey with.
         let _ = self.orders.send(order);
@@ -111,6 +124,29 @@ impl AgentHandle {
     }
 }
 
+/// Asks an agent that may have ended; it does not keep it alive.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakHandle {
+    orders: mpsc::WeakUnboundedSender<Order>,
+}
+
+impl WeakHandle {
+    /// Looks at the model. `None` when the agent has ended.
+    pub(crate) async fn ask<T, F>(&self, question: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Agent, Timestamp) -> T + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |agent, now| {
+            // Whoever asked may have gone meanwhile.
+            let _ = reply.send(question(agent, now));
+        });
+        let _ = self.orders.upgrade()?.send(Order::Ask(question));
+        answer.await.ok()
+    }
+}
+
 struct Driver {
     agent: Agent,
     processes: Processes,
@@ -120,6 +156,10 @@ struct Driver {
 }
 
 /// What the loop waits for.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "short-lived values, moved once a turn of the loop"
+)]
 enum Event {
     Order(Option<Order>),
     Report(Report),
@@ -141,6 +181,10 @@ impl Driver {
                     Order::Disconnect => {
                         self.link = None;
                         vec![Input::Disconnected]
+                    }
+                    Order::Ask(question) => {
+                        question(&self.agent, Timestamp::now());
+                        continue;
                     }
                     Order::Unregister(done) => {
                         self.step(vec![Input::Unregister]);

@@ -1,5 +1,6 @@
 //! Scenarios of the model in virtual time, and of the shell with real processes.
 
+mod api;
 mod model;
 mod processes;
 

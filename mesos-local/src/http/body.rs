@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use flate2::Compression;
@@ -11,12 +11,16 @@ use flate2::write::GzEncoder;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming, SizeHint};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::stream::{Cut, EventBody};
 use super::{Limits, Response};
 
 /// libprocess compresses nothing shorter.
 const MIN_COMPRESSED_BYTES: usize = 1024;
+
+/// How much of a file is read at once.
+const FILE_CHUNK_BYTES: u64 = 64 << 10;
 
 /// The body of a response.
 #[derive(Debug)]
@@ -26,11 +30,20 @@ pub(crate) struct Body(Kind);
 enum Kind {
     Full(Bytes),
     Events(EventBody),
+    File { file: tokio::fs::File, left: u64 },
 }
 
 impl Body {
     pub(crate) fn full(bytes: Bytes) -> Self {
         Self(Kind::Full(bytes))
+    }
+
+    /// As many bytes of a file, read as the client takes them.
+    pub(crate) fn file(file: std::fs::File, bytes: u64) -> Self {
+        Self(Kind::File {
+            file: tokio::fs::File::from_std(file),
+            left: bytes,
+        })
     }
 
     pub(super) fn events(events: EventBody) -> Self {
@@ -41,6 +54,7 @@ impl Body {
     pub(super) fn full_len(&self) -> Option<usize> {
         match &self.0 {
             Kind::Full(bytes) => Some(bytes.len()),
+            Kind::File { left, .. } => usize::try_from(*left).ok(),
             Kind::Events(_) => None,
         }
     }
@@ -75,16 +89,36 @@ impl hyper::body::Body for Body {
             Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Events(events) => events.poll_frame(context),
+            Kind::File { left: 0, .. } => Poll::Ready(None),
+            Kind::File { file, left } => {
+                let most = (*left).min(FILE_CHUNK_BYTES);
+                let mut chunk = vec![0; usize::try_from(most).unwrap_or_default()];
+                let mut buffer = ReadBuf::new(&mut chunk);
+                let read = ready!(Pin::new(file).poll_read(context, &mut buffer));
+                let filled = buffer.filled().len();
+                // A file that has shrunk cannot give what was promised.
+                if read.is_err() || filled == 0 {
+                    return Poll::Ready(Some(Err(Cut)));
+                }
+                *left -= filled as u64;
+                chunk.truncate(filled);
+                Poll::Ready(Some(Ok(Frame::data(chunk.into()))))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Kind::Full(bytes) if bytes.is_empty())
+        match &self.0 {
+            Kind::Full(bytes) => bytes.is_empty(),
+            Kind::File { left, .. } => *left == 0,
+            Kind::Events(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::File { left, .. } => SizeHint::with_exact(*left),
             Kind::Events(_) => SizeHint::default(),
         }
     }

@@ -225,7 +225,7 @@ fn agent(agent: &Agent) -> Value {
 }
 
 /// The role a resource is reserved for, in either format; `None` when it is not.
-pub(super) fn reserved_role(resource: &v1::Resource) -> Option<&str> {
+pub(crate) fn reserved_role(resource: &v1::Resource) -> Option<&str> {
     match resource.reservations.last() {
         Some(reservation) => Some(reservation.role()),
         None => resource.role.as_deref().filter(|role| *role != "*"),

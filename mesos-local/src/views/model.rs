@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 /// The sums of resources by name: numbers, and ranges and sets as text. The
 /// four usual ones are always there; revocable ones have names of their own.
-pub(super) fn resources(resources: &[v1::Resource]) -> Value {
+pub(crate) fn resources(resources: &[v1::Resource]) -> Value {
     let mut object = Map::new();
     for name in ["cpus", "gpus", "mem", "disk"] {
         object.insert(name.to_owned(), json!(0.0));
@@ -74,7 +74,7 @@ pub(super) fn quantities(resources: &[v1::Resource]) -> BTreeMap<String, f64> {
 }
 
 /// Attributes by name, of several of one name the last.
-pub(super) fn attributes(attributes: &[v1::Attribute]) -> Value {
+pub(crate) fn attributes(attributes: &[v1::Attribute]) -> Value {
     let value = |attribute: &v1::Attribute| match attribute.r#type() {
         v1::value::Type::Scalar => attribute.scalar.as_ref().map(|scalar| json!(scalar.value)),
         v1::value::Type::Ranges => attribute
@@ -95,13 +95,13 @@ pub(super) fn attributes(attributes: &[v1::Attribute]) -> Value {
 }
 
 /// The role that resources are allocated to.
-fn role(resources: &[v1::Resource]) -> Option<&str> {
+pub(crate) fn role(resources: &[v1::Resource]) -> Option<&str> {
     resources
         .iter()
         .find_map(|resource| resource.allocation_info.as_ref()?.role.as_deref())
 }
 
-pub(super) fn task(task: &v1::Task) -> Value {
+pub(crate) fn task(task: &v1::Task) -> Value {
     let mut object = json!({
         "id": task.task_id.value,
         "name": task.name,

@@ -16,16 +16,16 @@ use crate::messages::{FromAgent, ToAgent};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An agent whose master is the test.
-struct Place {
-    agent: AgentHandle,
-    warden: Arc<Warden>,
+pub(super) struct Place {
+    pub(super) agent: AgentHandle,
+    pub(super) warden: Arc<Warden>,
     from_agent: mpsc::UnboundedReceiver<FromAgent>,
     to_agent: mpsc::UnboundedSender<ToAgent>,
     directory: TempDir,
 }
 
 impl Place {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let warden = Arc::new(Warden::start(&directory.path().join("work"), true).unwrap());
         let agent =
@@ -50,25 +50,25 @@ impl Place {
         place
     }
 
-    async fn hear(&mut self) -> FromAgent {
+    pub(super) async fn hear(&mut self) -> FromAgent {
         tokio::time::timeout(PATIENCE, self.from_agent.recv())
             .await
             .expect("the agent said nothing")
             .expect("the agent ended")
     }
 
-    fn tell(&self, message: ToAgent) {
+    pub(super) fn tell(&self, message: ToAgent) {
         self.to_agent.send(message).unwrap();
     }
 
-    fn run(&self, task: v1::TaskInfo) {
+    pub(super) fn run(&self, task: v1::TaskInfo) {
         self.tell(ToAgent::RunTask {
             framework: framework(&[]),
             task,
         });
     }
 
-    fn kill(&self, id: &str) {
+    pub(super) fn kill(&self, id: &str) {
         self.tell(ToAgent::KillTask {
             framework_id: framework_id(),
             task_id: task_id(id),
@@ -77,7 +77,7 @@ impl Place {
     }
 
     /// Acknowledges and returns the next update.
-    async fn update(&mut self) -> v1::TaskStatus {
+    pub(super) async fn update(&mut self) -> v1::TaskStatus {
         loop {
             if let FromAgent::StatusUpdate { status, .. } = self.hear().await {
                 self.tell(ToAgent::Acknowledge {
@@ -90,7 +90,7 @@ impl Place {
         }
     }
 
-    async fn until(&mut self, state: v1::TaskState) -> v1::TaskStatus {
+    pub(super) async fn until(&mut self, state: v1::TaskState) -> v1::TaskStatus {
         loop {
             let status = self.update().await;
             if status.state() == state {
@@ -99,17 +99,17 @@ impl Place {
         }
     }
 
-    fn sandbox(&self, task: &str) -> PathBuf {
+    pub(super) fn sandbox(&self, task: &str) -> PathBuf {
         let path = format!("0/slaves/agent-S0/frameworks/framework-0/executors/{task}/runs/latest");
         self.warden.work_dir().join(path)
     }
 
-    fn stdout(&self, task: &str) -> String {
+    pub(super) fn stdout(&self, task: &str) -> String {
         fs::read_to_string(self.sandbox(task).join("stdout")).unwrap()
     }
 
     /// Waits until a task has written something.
-    async fn written(&self, task: &str) -> String {
+    pub(super) async fn written(&self, task: &str) -> String {
         let path = self.sandbox(task).join("stdout");
         wait_for(|| {
             let text = fs::read_to_string(&path).ok()?;

@@ -1,0 +1,349 @@
+//! The files of sandboxes over HTTP: what a path names, what is in a directory,
+//! and pieces of files (`src/files/files.cpp`).
+//!
+//! Only what lies in a sandbox, or in a persistent volume that a sandbox shows,
+//! is readable: every path is resolved before it is opened.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mesos_sdk::v1;
+use nix::unistd::{Gid, Group, Uid, User};
+
+/// No more than sixteen pages are read at once.
+pub(crate) const MAX_READ_BYTES: u64 = 16 * 4096;
+
+/// Why a file is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FilesError {
+    #[error("no such file")]
+    NotFound,
+    /// In Mesos's words, its line end included.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<io::Error> for FilesError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound,
+            _ => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+/// The files of one agent.
+#[derive(Debug)]
+pub(crate) struct Files<'a> {
+    pub(crate) work_dir: &'a Path,
+    /// Whose sandboxes `/frameworks/...` names.
+    pub(crate) agent_id: Option<&'a str>,
+}
+
+/// A piece of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// The size of the whole file.
+    pub(crate) size: u64,
+    pub(crate) data: Bytes,
+}
+
+impl Files<'_> {
+    /// The file that a path names.
+    ///
+    /// A sandbox goes by its real path, with the container's id or `latest`,
+    /// and by `/frameworks/F/executors/E/runs/...` of the agent that runs.
+    pub(crate) fn resolve(&self, path: &str) -> Result<PathBuf, FilesError> {
+        let asked = Path::new(path);
+        let slaves = self.work_dir.join("slaves");
+        let below = match asked.strip_prefix(&slaves) {
+            Ok(below) => below.to_owned(),
+            Err(_) => {
+                let below = asked
+                    .strip_prefix("/frameworks")
+                    .map_err(|_| FilesError::NotFound)?;
+                let agent_id = self.agent_id.ok_or(FilesError::NotFound)?;
+                Path::new(agent_id).join("frameworks").join(below)
+            }
+        };
+        let parts: Vec<&str> = below
+            .components()
+            .map(|part| match part {
+                Component::Normal(name) => name.to_str(),
+                _ => None,
+            })
+            .collect::<Option<_>>()
+            .ok_or(FilesError::NotFound)?;
+        // agent/frameworks/framework/executors/executor/runs/container/...
+        let [_, "frameworks", _, "executors", _, "runs", _, ..] = parts[..] else {
+            return Err(FilesError::NotFound);
+        };
+        let sandbox: PathBuf = parts[..7].iter().collect();
+        let sandbox = slaves.join(sandbox).canonicalize()?;
+        let resolved = slaves.join(below).canonicalize()?;
+        let volumes = self.work_dir.join("volumes");
+        if !sandbox.starts_with(&slaves)
+            || !(resolved.starts_with(&sandbox) || resolved.starts_with(&volumes))
+        {
+            return Err(FilesError::Invalid(format!(
+                "Resolved path '{}' is inaccessible.\n",
+                resolved.display()
+            )));
+        }
+        Ok(resolved)
+    }
+
+    /// What is in a directory, by name. Of a file nothing is listed.
+    pub(crate) fn list(&self, path: &str) -> Result<Vec<v1::FileInfo>, FilesError> {
+        let directory = self.resolve(path)?;
+        if !directory.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut names = Names::default();
+        let mut infos = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let shown = Path::new(path).join(entry.file_name());
+            // Of a link that leads nowhere the link itself is shown.
+            let metadata = fs::metadata(entry.path()).or_else(|_| entry.metadata());
+            match metadata {
+                Ok(metadata) => infos.push(info(&shown, &metadata, &mut names)),
+                // Removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        infos.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(infos)
+    }
+
+    /// At most `length` bytes from `offset` on, and never more than
+    /// [`MAX_READ_BYTES`].
+    pub(crate) fn read(
+        &self,
+        path: &str,
+        offset: u64,
+        length: Option<u64>,
+    ) -> Result<Piece, FilesError> {
+        let (file, size) = self.open(path, "Cannot read a directory.\n")?;
+        let length = length
+            .unwrap_or(MAX_READ_BYTES)
+            .min(MAX_READ_BYTES)
+            .min(size.saturating_sub(offset));
+        let mut data = vec![0; usize::try_from(length).unwrap_or_default()];
+        let mut filled = 0;
+        while filled < data.len() {
+            match file.read_at(&mut data[filled..], offset + filled as u64)? {
+                // Cut off meanwhile.
+                0 => break,
+                count => filled += count,
+            }
+        }
+        data.truncate(filled);
+        Ok(Piece {
+            size,
+            data: data.into(),
+        })
+    }
+
+    /// Opens a file, which is no directory, and tells its size.
+    pub(crate) fn open(
+        &self,
+        path: &str,
+        directory: &'static str,
+    ) -> Result<(File, u64), FilesError> {
+        let resolved = self.resolve(path)?;
+        let metadata = fs::metadata(&resolved)?;
+        if metadata.is_dir() {
+            return Err(FilesError::Invalid(directory.to_owned()));
+        }
+        // Opening a pipe would wait for somebody to write to it.
+        if !metadata.is_file() {
+            return Err(FilesError::Invalid("Not a regular file.\n".to_owned()));
+        }
+        Ok((File::open(resolved)?, metadata.len()))
+    }
+}
+
+fn info(path: &Path, metadata: &Metadata, names: &mut Names) -> v1::FileInfo {
+    let modified = Duration::from_secs(u64::try_from(metadata.mtime()).unwrap_or_default());
+    v1::FileInfo {
+        path: path.to_string_lossy().into_owned(),
+        nlink: i32::try_from(metadata.nlink()).ok(),
+        size: Some(metadata.len()),
+        mtime: Some(v1::TimeInfo {
+            nanoseconds: i64::try_from(modified.as_nanos()).unwrap_or(i64::MAX),
+        }),
+        mode: Some(metadata.mode()),
+        uid: Some(names.user(metadata.uid())),
+        gid: Some(names.group(metadata.gid())),
+    }
+}
+
+/// Names of users and groups, each looked up once.
+#[derive(Debug, Default)]
+struct Names {
+    users: BTreeMap<u32, String>,
+    groups: BTreeMap<u32, String>,
+}
+
+impl Names {
+    fn user(&mut self, uid: u32) -> String {
+        let name = self.users.entry(uid).or_insert_with(|| {
+            let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+            user.map_or_else(|| uid.to_string(), |user| user.name)
+        });
+        name.clone()
+    }
+
+    fn group(&mut self, gid: u32) -> String {
+        let name = self.groups.entry(gid).or_insert_with(|| {
+            let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
+            group.map_or_else(|| gid.to_string(), |group| group.name)
+        });
+        name.clone()
+    }
+}
+
+/// A file's mode as `ls` writes it.
+pub(crate) fn mode_text(mode: u32) -> String {
+    const KINDS: [(u32, char); 6] = [
+        (0o040_000, 'd'),
+        (0o120_000, 'l'),
+        (0o010_000, 'p'),
+        (0o140_000, 's'),
+        (0o020_000, 'c'),
+        (0o060_000, 'b'),
+    ];
+    let kind = KINDS
+        .iter()
+        .find(|(kind, _)| mode & 0o170_000 == *kind)
+        .map_or('-', |(_, letter)| *letter);
+    let bits = (0..9).map(|bit| {
+        if mode & (0o400 >> bit) == 0 {
+            '-'
+        } else {
+            ['r', 'w', 'x'][bit % 3]
+        }
+    });
+    std::iter::once(kind).chain(bits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const SANDBOX: &str = "slaves/S0/frameworks/F/executors/E/runs/C";
+
+    struct Place {
+        _directory: TempDir,
+        work_dir: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let work_dir = directory.path().canonicalize().unwrap();
+            let sandbox = work_dir.join(SANDBOX);
+            fs::create_dir_all(&sandbox).unwrap();
+            symlink(&sandbox, sandbox.with_file_name("latest")).unwrap();
+            fs::write(sandbox.join("stdout"), "out\n").unwrap();
+            fs::write(work_dir.join("secret"), "secret").unwrap();
+            symlink(work_dir.join("secret"), sandbox.join("escape")).unwrap();
+            Self {
+                _directory: directory,
+                work_dir,
+            }
+        }
+
+        fn files(&self) -> Files<'_> {
+            Files {
+                work_dir: &self.work_dir,
+                agent_id: Some("S0"),
+            }
+        }
+
+        fn path(&self, below: &str) -> String {
+            format!("{}/{below}", self.work_dir.display())
+        }
+
+        fn data(&self, path: &str) -> Result<Bytes, FilesError> {
+            self.files().read(path, 0, None).map(|piece| piece.data)
+        }
+    }
+
+    #[test]
+    fn a_sandbox_goes_by_several_names() {
+        let place = Place::new();
+        for path in [
+            place.path(&format!("{SANDBOX}/stdout")),
+            place.path("slaves/S0/frameworks/F/executors/E/runs/latest/stdout"),
+            "/frameworks/F/executors/E/runs/latest/stdout".to_owned(),
+            "/frameworks/F/executors/E/runs/C/stdout".to_owned(),
+        ] {
+            assert_eq!(place.data(&path).unwrap(), "out\n", "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_shown() {
+        let place = Place::new();
+        for path in [
+            "/etc/passwd".to_owned(),
+            place.path("secret"),
+            place.path("slaves/S0"),
+            place.path(&format!("{SANDBOX}/../../../../../../../secret")),
+            place.path(&format!("{SANDBOX}/missing")),
+            "/frameworks/F/executors/E/runs/C/../../../../../../../secret".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(place.data(&path), Err(FilesError::NotFound), "{path}");
+        }
+        let escape = place.path(&format!("{SANDBOX}/escape"));
+        assert!(matches!(place.data(&escape), Err(FilesError::Invalid(_))));
+    }
+
+    #[test]
+    fn pieces_end_with_the_file() {
+        let place = Place::new();
+        let path = place.path(&format!("{SANDBOX}/stdout"));
+        let read = |offset, length| {
+            let piece = place.files().read(&path, offset, length).unwrap();
+            assert_eq!(piece.size, 4);
+            piece.data
+        };
+        assert_eq!(read(1, Some(2)), "ut");
+        assert_eq!(read(2, Some(100)), "t\n");
+        assert_eq!(read(4, None), "");
+        assert_eq!(read(100, None), "");
+        assert_eq!(read(0, Some(0)), "");
+    }
+
+    #[test]
+    fn lists_names_in_order() {
+        let place = Place::new();
+        let path = place.path(SANDBOX);
+        let infos = place.files().list(&path).unwrap();
+        let paths: Vec<_> = infos.iter().map(|info| info.path.as_str()).collect();
+        assert_eq!(paths, [format!("{path}/escape"), format!("{path}/stdout")]);
+        assert_eq!(infos[1].size, Some(4));
+        assert_eq!(mode_text(infos[1].mode.unwrap()), "-rw-r--r--");
+    }
+
+    #[test]
+    fn modes_are_written_as_ls_does() {
+        assert_eq!(mode_text(0o040_755), "drwxr-xr-x");
+        assert_eq!(mode_text(0o100_640), "-rw-r-----");
+    }
+}

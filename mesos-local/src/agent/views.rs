@@ -1,0 +1,194 @@
+//! What an agent shows of itself: pure functions from the model to the messages
+//! of the operator API and the JSON of the older endpoints.
+
+mod flags;
+mod legacy;
+mod metrics;
+
+use mesos_sdk::v1;
+use v1::agent::response::{
+    GetAgent, GetContainers, GetExecutors, GetFrameworks, GetState, GetTasks, get_containers,
+    get_executors, get_frameworks,
+};
+
+pub(crate) use flags::flags;
+pub(crate) use legacy::state;
+pub(crate) use metrics::metrics;
+
+use crate::agent::executor::{Executor, Phase};
+use crate::agent::framework::Framework;
+use crate::agent::{Agent, Usage};
+use crate::time::Timestamp;
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// A container and what says how much it uses.
+#[derive(Debug, Clone)]
+pub(crate) struct Container {
+    pub(crate) message: get_containers::Container,
+    pub(crate) source: String,
+    pub(crate) pid: Option<u32>,
+}
+
+impl Agent {
+    /// Frameworks that have executors here, then those that had.
+    fn all_frameworks(&self) -> impl Iterator<Item = &Framework> {
+        self.frameworks.values().chain(&self.completed_frameworks)
+    }
+
+    fn all_completed(&self) -> impl Iterator<Item = &Executor> {
+        self.all_frameworks()
+            .flat_map(|framework| &framework.completed)
+    }
+
+    fn all_active(&self) -> impl Iterator<Item = &Executor> {
+        self.frameworks
+            .values()
+            .flat_map(|framework| framework.executors.values())
+    }
+}
+
+pub(crate) fn get_state(agent: &Agent) -> GetState {
+    GetState {
+        get_tasks: Some(get_tasks(agent)),
+        get_executors: Some(get_executors(agent)),
+        get_frameworks: Some(get_frameworks(agent)),
+    }
+}
+
+pub(crate) fn get_tasks(agent: &Agent) -> GetTasks {
+    let mut tasks = GetTasks::default();
+    for executor in agent.all_active() {
+        let list = match executor.phase {
+            Phase::Launching => &mut tasks.queued_tasks,
+            Phase::Running => &mut tasks.launched_tasks,
+            Phase::Terminated => &mut tasks.terminated_tasks,
+        };
+        list.push(executor.task.clone());
+    }
+    let refused = agent.frameworks.values().flat_map(|f| f.refused.values());
+    tasks.terminated_tasks.extend(refused.cloned());
+    tasks
+        .completed_tasks
+        .extend(agent.all_completed().map(|executor| executor.task.clone()));
+    tasks
+}
+
+pub(crate) fn get_executors(agent: &Agent) -> GetExecutors {
+    let show = |executor: &Executor| get_executors::Executor {
+        executor_info: executor.info.clone(),
+    };
+    GetExecutors {
+        executors: agent.all_active().map(show).collect(),
+        completed_executors: agent.all_completed().map(show).collect(),
+    }
+}
+
+pub(crate) fn get_frameworks(agent: &Agent) -> GetFrameworks {
+    let show = |framework: &Framework| get_frameworks::Framework {
+        framework_info: framework.info.clone(),
+    };
+    GetFrameworks {
+        frameworks: agent.frameworks.values().map(show).collect(),
+        completed_frameworks: agent.completed_frameworks.iter().map(show).collect(),
+    }
+}
+
+pub(crate) fn get_agent(agent: &Agent) -> GetAgent {
+    GetAgent {
+        agent_info: Some(agent.info()),
+        ..Default::default()
+    }
+}
+
+/// The containers in which something runs, without what they use.
+pub(crate) fn containers(agent: &Agent) -> Vec<Container> {
+    agent
+        .all_active()
+        .filter(|executor| executor.phase == Phase::Running)
+        .map(|executor| Container {
+            message: get_containers::Container {
+                framework_id: executor.info.framework_id.clone(),
+                executor_id: Some(executor.info.executor_id.clone()),
+                executor_name: Some(executor.info.name().to_owned()),
+                container_id: executor.container.to_id(),
+                container_status: Some(v1::ContainerStatus {
+                    container_id: Some(executor.container.to_id()),
+                    executor_pid: executor.pid,
+                    ..Default::default()
+                }),
+                resource_statistics: Some(limits(executor)),
+            },
+            source: executor.task.task_id.value.clone(),
+            pid: executor.pid,
+        })
+        .collect()
+}
+
+/// What a container may use: its task's resources and its executor's.
+fn limits(executor: &Executor) -> v1::ResourceStatistics {
+    let sum = |name: &str| -> f64 {
+        executor
+            .info
+            .resources
+            .iter()
+            .chain(&executor.task.resources)
+            .filter(|resource| resource.name == name)
+            .filter_map(|resource| resource.scalar.as_ref())
+            .map(|scalar| scalar.value)
+            .sum()
+    };
+    let bytes = Some((sum("mem") * MIB) as u64);
+    v1::ResourceStatistics {
+        cpus_soft_limit: Some((sum("cpus") * 1000.0).round() / 1000.0),
+        mem_limit_bytes: bytes,
+        mem_soft_limit_bytes: bytes,
+        ..Default::default()
+    }
+}
+
+/// Adds what containers use to what they may use.
+pub(crate) fn with_usage(
+    mut containers: Vec<Container>,
+    now: Timestamp,
+    usage: impl Fn(u32) -> Option<Usage>,
+) -> Vec<Container> {
+    for container in &mut containers {
+        let Some(statistics) = &mut container.message.resource_statistics else {
+            continue;
+        };
+        statistics.timestamp = now.as_secs_f64();
+        if let Some(usage) = container.pid.and_then(&usage) {
+            statistics.cpus_user_time_secs = Some(usage.user_secs);
+            statistics.cpus_system_time_secs = Some(usage.system_secs);
+            statistics.mem_rss_bytes = Some(usage.rss_bytes);
+        }
+    }
+    containers
+}
+
+/// Virtual paths of sandboxes and the directories they stand for.
+pub(crate) fn sandboxes(agent: &Agent) -> Vec<(String, String)> {
+    let show = |executor: &Executor| {
+        let framework_id = executor.info.framework_id.as_ref();
+        let path = format!(
+            "/frameworks/{}/executors/{}/runs/latest",
+            framework_id.map_or("", |id| id.value.as_str()),
+            executor.info.executor_id.value
+        );
+        (path, executor.directory.to_string_lossy().into_owned())
+    };
+    agent
+        .all_completed()
+        .chain(agent.all_active())
+        .map(show)
+        .collect()
+}
+
+pub(crate) fn get_containers(containers: Vec<Container>) -> GetContainers {
+    GetContainers {
+        containers: containers.into_iter().map(|c| c.message).collect(),
+    }
+}
+
+pub(crate) use legacy::{containers_json, statistics_json};

@@ -1,0 +1,233 @@
+//! `/state`, `/containers` and `/monitor/statistics` of an agent.
+
+use std::collections::BTreeMap;
+
+use mesos_proto::json;
+use mesos_sdk::v1;
+use serde_json::{Map, Value, json};
+
+use super::{Container, flags};
+use crate::agent::Agent;
+use crate::agent::executor::{Executor, Phase};
+use crate::agent::framework::Framework;
+use crate::views::legacy::reserved_role;
+use crate::views::model::{attributes, resources, role, task};
+
+/// What an agent of Mesos 1.12 can do.
+const CAPABILITIES: [&str; 8] = [
+    "MULTI_ROLE",
+    "HIERARCHICAL_ROLE",
+    "RESERVATION_REFINEMENT",
+    "RESOURCE_PROVIDER",
+    "RESIZE_VOLUME",
+    "AGENT_OPERATION_FEEDBACK",
+    "AGENT_DRAINING",
+    "TASK_RESOURCE_LIMITS",
+];
+
+pub(crate) fn state(agent: &Agent, version: &v1::VersionInfo) -> Value {
+    let config = &agent.config;
+    let used: Vec<v1::Resource> = agent.all_active().flat_map(allocation).collect();
+    let total = agent.total_resources();
+    let (reserved, unreserved) = by_role(&total);
+    let (reserved_used, unreserved_used) = by_role(&used);
+    let host = config.master.rsplit_once(':');
+    let mut object = json!({
+        "version": version.version,
+        "git_sha": version.git_sha,
+        "build_date": version.build_date,
+        "build_time": version.build_time,
+        "build_user": version.build_user,
+        "start_time": agent.started.as_secs_f64(),
+        "pid": config.pid(),
+        "hostname": config.hostname,
+        "capabilities": CAPABILITIES,
+        "resources": resources(&total),
+        "reserved_resources": sums(&reserved),
+        "unreserved_resources": resources(&unreserved),
+        "reserved_resources_full": full_by_role(&reserved),
+        "unreserved_resources_full": unreserved.iter().map(full).collect::<Vec<_>>(),
+        "reserved_resources_allocated": sums(&reserved_used),
+        "unreserved_resources_allocated": resources(&unreserved_used),
+        "resource_providers": [],
+        "attributes": attributes(&config.attributes),
+        "master_hostname": host.map_or(config.master.as_str(), |(host, _)| host),
+        "flags": flags(agent).into_iter().map(|(name, value)| (name, json!(value))).collect::<Map<_, _>>(),
+        "frameworks": agent.frameworks.values().map(framework).collect::<Vec<_>>(),
+        "completed_frameworks": agent.completed_frameworks.iter().map(framework).collect::<Vec<_>>(),
+    });
+    if let Some(id) = &agent.id {
+        object["id"] = json!(id.value);
+    }
+    if let Some(domain) = &config.domain {
+        object["domain"] = json::to_value(domain);
+    }
+    object
+}
+
+/// What an executor and its task hold.
+fn allocation(executor: &Executor) -> Vec<v1::Resource> {
+    let task = match executor.phase {
+        Phase::Launching | Phase::Running => executor.task.resources.as_slice(),
+        Phase::Terminated => return Vec::new(),
+    };
+    executor
+        .info
+        .resources
+        .iter()
+        .chain(task)
+        .cloned()
+        .collect()
+}
+
+type ByRole = BTreeMap<String, Vec<v1::Resource>>;
+
+/// Resources reserved for roles, and those that are not.
+fn by_role(all: &[v1::Resource]) -> (ByRole, Vec<v1::Resource>) {
+    let mut reserved = ByRole::new();
+    let mut unreserved = Vec::new();
+    for resource in all {
+        match reserved_role(resource) {
+            Some(role) => reserved
+                .entry(role.to_owned())
+                .or_default()
+                .push(resource.clone()),
+            None => unreserved.push(resource.clone()),
+        }
+    }
+    (reserved, unreserved)
+}
+
+fn sums(reserved: &ByRole) -> Value {
+    reserved
+        .iter()
+        .map(|(role, held)| (role.clone(), resources(held)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn full_by_role(reserved: &ByRole) -> Value {
+    reserved
+        .iter()
+        .map(|(role, held)| (role.clone(), held.iter().map(full).collect()))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// A resource as a message, with the role that old readers look for.
+fn full(resource: &v1::Resource) -> Value {
+    let mut object = json::to_value(resource);
+    object["role"] = json!(reserved_role(resource).unwrap_or("*"));
+    object
+}
+
+fn framework(framework: &Framework) -> Value {
+    let info = &framework.info;
+    let mut object = json!({
+        "id": info.id.as_ref().map_or("", |id| id.value.as_str()),
+        "name": info.name,
+        "user": info.user,
+        "failover_timeout": info.failover_timeout(),
+        "checkpoint": info.checkpoint(),
+        "hostname": info.hostname(),
+        "executors": framework.executors.values().map(active_executor).collect::<Vec<_>>(),
+        "completed_executors": framework.completed.iter().map(completed_executor).collect::<Vec<_>>(),
+    });
+    if let Some(principal) = &info.principal {
+        object["principal"] = json!(principal);
+    }
+    let is_multi_role = framework.has_capability(v1::framework_info::capability::Type::MultiRole);
+    if is_multi_role {
+        object["roles"] = json!(info.roles);
+    } else {
+        object["role"] = json!(info.role());
+    }
+    object
+}
+
+fn active_executor(executor: &Executor) -> Value {
+    let (tasks, queued) = match executor.phase {
+        Phase::Launching => (Vec::new(), vec![queued_task(executor)]),
+        Phase::Running | Phase::Terminated => (vec![task(&executor.task)], Vec::new()),
+    };
+    let mut held = executor.info.resources.clone();
+    if executor.phase != Phase::Terminated {
+        held.extend(executor.task.resources.iter().cloned());
+    }
+    show_executor(executor, &held, tasks, queued, Vec::new())
+}
+
+fn completed_executor(executor: &Executor) -> Value {
+    let completed = vec![task(&executor.task)];
+    let held = &executor.info.resources;
+    show_executor(executor, held, Vec::new(), Vec::new(), completed)
+}
+
+fn show_executor(
+    executor: &Executor,
+    held: &[v1::Resource],
+    tasks: Vec<Value>,
+    queued: Vec<Value>,
+    completed: Vec<Value>,
+) -> Value {
+    let info = &executor.info;
+    let mut object = json!({
+        "id": info.executor_id.value,
+        "name": info.name(),
+        "source": executor.task.task_id.value,
+        "container": executor.container.as_str(),
+        "directory": executor.directory.to_string_lossy(),
+        "resources": resources(held),
+        "tasks": tasks,
+        "queued_tasks": queued,
+        "completed_tasks": completed,
+    });
+    if let Some(role) = role(&info.resources) {
+        object["role"] = json!(role);
+    }
+    if let Some(labels) = &info.labels {
+        object["labels"] = json::to_value(labels)["labels"].take();
+    }
+    object
+}
+
+/// A task that its executor does not have yet has no state and no history.
+fn queued_task(executor: &Executor) -> Value {
+    let mut object = task(&executor.task);
+    if let Some(object) = object.as_object_mut() {
+        object.remove("state");
+        object.remove("statuses");
+    }
+    object
+}
+
+pub(crate) fn containers_json(containers: &[Container]) -> Value {
+    let show = |container: &Container| {
+        let mut object = statistics(container);
+        object["container_id"] = json!(container.message.container_id.value);
+        if let Some(status) = &container.message.container_status {
+            object["status"] = json::to_value(status);
+        }
+        object
+    };
+    containers.iter().map(show).collect()
+}
+
+pub(crate) fn statistics_json(containers: &[Container]) -> Value {
+    containers.iter().map(statistics).collect()
+}
+
+fn statistics(container: &Container) -> Value {
+    let message = &container.message;
+    let id = |value: Option<&String>| json!(value.map_or("", String::as_str));
+    let mut object = json!({
+        "executor_id": id(message.executor_id.as_ref().map(|id| &id.value)),
+        "executor_name": message.executor_name(),
+        "framework_id": id(message.framework_id.as_ref().map(|id| &id.value)),
+        "source": container.source,
+    });
+    if let Some(statistics) = &message.resource_statistics {
+        object["statistics"] = json::to_value(statistics);
+    }
+    object
+}
