@@ -69,11 +69,6 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// The first value of a header, when it is text.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
     /// The first value of a query parameter, percent-decoded.
     pub(crate) fn query_value(&self, name: &str) -> Option<String> {
         path::query_value(&self.query, name)

@@ -2,16 +2,17 @@
 
 pub mod agent;
 pub mod allocator;
+mod cluster;
 pub mod duration;
-#[expect(dead_code, reason = "master and agents answer through it")]
 mod http;
 pub mod master;
+mod master_api;
 pub mod messages;
+mod operator_api;
 mod random;
+mod scheduler_api;
 pub mod time;
 mod version;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the master's handler shows them")
-)]
 mod views;
+
+pub use cluster::{AgentPlace, AgentSpec, Cluster, ClusterBuilder, ClusterConfig, Error};

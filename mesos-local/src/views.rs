@@ -12,12 +12,9 @@ use std::collections::BTreeMap;
 use mesos_sdk::v1;
 use mesos_sdk::v1::master::response::GetState;
 
-#[cfg(test)]
-use legacy::{TasksQuery, frameworks, slaves, state, state_summary, tasks};
-#[cfg(test)]
-use metrics::metrics;
-#[cfg(test)]
-use roles::roles;
+pub(crate) use legacy::{TasksQuery, frameworks, slaves, state, state_summary, tasks};
+pub(crate) use metrics::metrics;
+pub(crate) use roles::{role_messages, roles};
 
 /// Everything the views show, taken from the master at one moment.
 #[derive(Debug, Clone)]
@@ -38,8 +35,6 @@ pub(crate) struct Snapshot {
     pub(crate) now: f64,
     /// Agents, frameworks, executors and tasks.
     pub(crate) state: GetState,
-    /// Roles with weights and what frameworks hold of them.
-    pub(crate) roles: Vec<v1::Role>,
     /// How many agents are unreachable.
     pub(crate) unreachable_agents: usize,
     /// What the master counts.

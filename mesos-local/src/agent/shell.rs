@@ -103,7 +103,6 @@ impl AgentHandle {
     }
 
     /// What answers the agent's HTTP requests.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the cluster's server calls it"))]
     pub(crate) fn api(&self) -> AgentApi {
         let agent = WeakHandle {
             orders: self.orders.downgrade(),

@@ -1,59 +1,124 @@
-//! `/roles`: who holds what under which role.
+//! `/roles` and GET_ROLES: who holds what under which role.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use mesos_sdk::resources::allocation_role;
 use mesos_sdk::v1;
 use serde_json::{Value, json};
 
 use super::Snapshot;
+use super::legacy::reserved_role;
 use super::model::quantities;
+
+/// One role that somebody uses.
+struct Role<'a> {
+    frameworks: BTreeSet<&'a str>,
+    allocated: Vec<v1::Resource>,
+    offered: Vec<v1::Resource>,
+    reserved: Vec<v1::Resource>,
+}
+
+impl Role<'_> {
+    /// What counts against the role: all that is allocated, offered or
+    /// reserved, nothing twice.
+    fn resources(&self) -> BTreeMap<String, f64> {
+        let held = self.allocated.iter().chain(&self.offered);
+        let is_unreserved = |resource: &&v1::Resource| reserved_role(resource).is_none();
+        let all: Vec<v1::Resource> = held
+            .filter(is_unreserved)
+            .chain(&self.reserved)
+            .cloned()
+            .collect();
+        quantities(&all)
+    }
+}
+
+fn roles_of(snapshot: &Snapshot) -> BTreeMap<&str, Role<'_>> {
+    let mut roles: BTreeMap<&str, Role<'_>> = BTreeMap::new();
+    for framework in snapshot.frameworks() {
+        let info = &framework.framework_info;
+        let names: Vec<&str> = if info.roles.is_empty() {
+            vec![info.role.as_deref().unwrap_or("*")]
+        } else {
+            info.roles.iter().map(String::as_str).collect()
+        };
+        let id = info.id.as_ref().map_or("", |id| id.value.as_str());
+        for name in names {
+            role(&mut roles, name).frameworks.insert(id);
+        }
+    }
+    for agent in snapshot.agents() {
+        for resource in &agent.allocated_resources {
+            if let Some(name) = allocation_role(resource) {
+                role(&mut roles, name).allocated.push(resource.clone());
+            }
+        }
+        for resource in &agent.offered_resources {
+            if let Some(name) = allocation_role(resource) {
+                role(&mut roles, name).offered.push(resource.clone());
+            }
+        }
+        for resource in &agent.total_resources {
+            if let Some(name) = reserved_role(resource) {
+                role(&mut roles, name).reserved.push(resource.clone());
+            }
+        }
+    }
+    roles
+}
+
+fn role<'a, 'b>(roles: &'b mut BTreeMap<&'a str, Role<'a>>, name: &'a str) -> &'b mut Role<'a> {
+    roles.entry(name).or_insert_with(|| Role {
+        frameworks: BTreeSet::new(),
+        allocated: Vec::new(),
+        offered: Vec::new(),
+        reserved: Vec::new(),
+    })
+}
 
 /// `/roles`.
 pub(crate) fn roles(snapshot: &Snapshot) -> Value {
-    let agents = snapshot.agents();
-    let allocated = by_allocation(agents.iter().flat_map(|agent| &agent.allocated_resources));
-    let offered = by_allocation(agents.iter().flat_map(|agent| &agent.offered_resources));
-    let none = Vec::new();
-    let of = |map: &BTreeMap<String, Vec<v1::Resource>>, role: &str| {
-        quantities(map.get(role).unwrap_or(&none))
-    };
-    let roles = snapshot.roles.iter().map(|role| {
-        let name = role.name.as_str();
-        let frameworks: Vec<&str> = role.frameworks.iter().map(|id| id.value.as_str()).collect();
-        let reserved: Vec<v1::Resource> = agents
-            .iter()
-            .flat_map(|agent| &agent.total_resources)
-            .filter(|resource| super::legacy::reserved_role(resource) == Some(name))
-            .cloned()
-            .collect();
+    let roles = roles_of(snapshot);
+    let write = |(name, role): (&&str, &Role<'_>)| {
         json!({
             "name": name,
-            "weight": role.weight,
+            "weight": 1.0,
             "quota": {
                 "role": name,
                 "guarantee": {},
                 "limit": {},
-                "consumed": of(&allocated, name),
+                "consumed": quantities(&role.allocated),
             },
-            "resources": quantities(&role.resources),
-            "allocated": of(&allocated, name),
-            "offered": of(&offered, name),
-            "reserved": quantities(&reserved),
-            "frameworks": frameworks,
+            "resources": role.resources(),
+            "allocated": quantities(&role.allocated),
+            "offered": quantities(&role.offered),
+            "reserved": quantities(&role.reserved),
+            "frameworks": role.frameworks,
         })
-    });
-    json!({ "roles": roles.collect::<Vec<_>>() })
+    };
+    json!({ "roles": roles.iter().map(write).collect::<Vec<_>>() })
 }
 
-fn by_allocation<'a>(
-    resources: impl Iterator<Item = &'a v1::Resource>,
-) -> BTreeMap<String, Vec<v1::Resource>> {
-    let mut roles: BTreeMap<String, Vec<v1::Resource>> = BTreeMap::new();
-    for resource in resources {
-        let allocation = resource.allocation_info.as_ref();
-        if let Some(role) = allocation.and_then(|allocation| allocation.role.clone()) {
-            roles.entry(role).or_default().push(resource.clone());
-        }
-    }
-    roles
+/// What GET_ROLES answers.
+pub(crate) fn role_messages(snapshot: &Snapshot) -> Vec<v1::Role> {
+    let write = |(name, role): (&str, Role<'_>)| v1::Role {
+        name: name.to_owned(),
+        weight: 1.0,
+        frameworks: role
+            .frameworks
+            .iter()
+            .map(|id| mesos_sdk::ids::framework_id(*id))
+            .collect(),
+        resources: role
+            .resources()
+            .into_iter()
+            .map(|(name, value)| v1::Resource {
+                name,
+                r#type: v1::value::Type::Scalar as i32,
+                scalar: Some(v1::value::Scalar { value }),
+                ..Default::default()
+            })
+            .collect(),
+    };
+    roles_of(snapshot).into_iter().map(write).collect()
 }

@@ -1,0 +1,274 @@
+//! The command line of `mesos-local`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use mesos_local::{AgentSpec, ClusterConfig, duration};
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  mesos-local
+      A master on 127.0.0.1:5050 and three agents, on the ports after it.
+
+  mesos-local --agents 1 --resources 'cpus:4;mem:4096;disk:10240;ports:[31000-32000]' \\
+              --attributes 'rack:r1;zone:a'
+      One agent that offers exactly this.
+
+  mesos-local --agent 'cpus:8;mem:1024' --agent 'cpus:1;mem:512@zone:b'
+      Two agents that differ; attributes follow an @.
+
+  mesos-local --port 0 --agent-port 0
+      Free ports; the first lines printed say which.
+
+Then, from any framework: its master is 127.0.0.1:5050. To look at it:
+  curl -s http://127.0.0.1:5050/state
+  curl -s -H 'Content-Type: application/json' -d '{\"type\":\"GET_AGENTS\"}' \\
+       http://127.0.0.1:5050/api/v1
+
+Tasks run as processes of this machine without isolation, as this user or, for
+root, as the user they name. Ctrl-C ends the cluster with every task in it.
+
+Durations are numbers with units: 500ms, 15secs, 10mins, 1.5hrs (also s, m, h, d, w).
+MESOS_LOCAL_LOG=info or debug shows on standard error what happens.";
+
+/// An Apache Mesos master and agents in one process.
+///
+/// Speaks the v1 HTTP API of Mesos on loopback and runs tasks as real
+/// processes: for trying, developing and testing frameworks without installing
+/// anything.
+#[derive(Debug, Parser)]
+#[command(name = "mesos-local", version, after_long_help = EXAMPLES, after_help = "--help shows examples and every option's meaning.")]
+pub(crate) struct Arguments {
+    /// How many agents.
+    #[arg(
+        long,
+        env = "MESOS_LOCAL_AGENTS",
+        default_value_t = 3,
+        value_name = "COUNT"
+    )]
+    agents: usize,
+
+    /// One agent with these resources, and after an @ these attributes. Repeat
+    /// it for each agent; it replaces --agents.
+    #[arg(
+        long = "agent",
+        value_name = "RESOURCES[@ATTRIBUTES]",
+        conflicts_with = "agents"
+    )]
+    agent: Vec<String>,
+
+    /// What every agent offers that does not say otherwise, in Mesos's text
+    /// form; kinds that are not named follow from the machine.
+    #[arg(long, env = "MESOS_LOCAL_RESOURCES", value_name = "TEXT")]
+    resources: Option<String>,
+
+    /// Attributes of every agent that does not say otherwise, such as
+    /// 'rack:r1;zone:a'.
+    #[arg(long, env = "MESOS_LOCAL_ATTRIBUTES", value_name = "TEXT")]
+    attributes: Option<String>,
+
+    /// Where the master listens; agents listen on the loopback addresses from
+    /// here on, or on this address when it is not a loopback one.
+    #[arg(
+        long,
+        env = "MESOS_LOCAL_IP",
+        default_value = "127.0.0.1",
+        value_name = "ADDRESS"
+    )]
+    ip: IpAddr,
+
+    /// The master's port; 0 takes a free one.
+    #[arg(long, env = "MESOS_LOCAL_PORT", default_value_t = 5050)]
+    port: u16,
+
+    /// The first agent's port, each further one has the next; 0 takes free ones.
+    #[arg(
+        long,
+        env = "MESOS_LOCAL_AGENT_PORT",
+        default_value_t = 5051,
+        value_name = "PORT"
+    )]
+    agent_port: u16,
+
+    /// Where sandboxes lie, and stay. Without it: a temporary directory that is
+    /// removed at the end.
+    #[arg(long, env = "MESOS_LOCAL_WORK_DIR", value_name = "DIRECTORY")]
+    work_dir: Option<PathBuf>,
+
+    /// The cluster's name, shown by /state.
+    #[arg(long, env = "MESOS_LOCAL_CLUSTER", value_name = "NAME")]
+    cluster: Option<String>,
+
+    /// How often freed resources are offered again.
+    #[arg(long, env = "MESOS_LOCAL_ALLOCATION_INTERVAL", default_value = "1s", value_name = "DURATION", value_parser = duration::parse)]
+    allocation_interval: Duration,
+
+    /// Rescind offers after this time; by default they stand.
+    #[arg(long, env = "MESOS_LOCAL_OFFER_TIMEOUT", value_name = "DURATION", value_parser = duration::parse)]
+    offer_timeout: Option<Duration>,
+
+    /// How long an agent may take to answer a ping.
+    #[arg(long, env = "MESOS_LOCAL_AGENT_PING_TIMEOUT", default_value = "15s", value_name = "DURATION", value_parser = duration::parse)]
+    agent_ping_timeout: Duration,
+
+    /// After how many unanswered pings an agent is unreachable.
+    #[arg(
+        long,
+        env = "MESOS_LOCAL_MAX_AGENT_PING_TIMEOUTS",
+        default_value_t = 5,
+        value_name = "COUNT"
+    )]
+    max_agent_ping_timeouts: u32,
+
+    /// How long a disconnected agent may take to come back.
+    #[arg(long, env = "MESOS_LOCAL_AGENT_REREGISTER_TIMEOUT", default_value = "10mins", value_name = "DURATION", value_parser = duration::parse)]
+    agent_reregister_timeout: Duration,
+
+    /// How many ended frameworks are remembered.
+    #[arg(
+        long,
+        env = "MESOS_LOCAL_MAX_COMPLETED_FRAMEWORKS",
+        default_value_t = 50,
+        value_name = "COUNT"
+    )]
+    max_completed_frameworks: usize,
+
+    /// How many ended tasks of a framework are remembered.
+    #[arg(
+        long,
+        env = "MESOS_LOCAL_MAX_COMPLETED_TASKS_PER_FRAMEWORK",
+        default_value_t = 1000,
+        value_name = "COUNT"
+    )]
+    max_completed_tasks_per_framework: usize,
+
+    /// How many bytes of events wait for a client that reads slowly before it
+    /// is cut off.
+    #[arg(long, env = "MESOS_LOCAL_STREAM_BUFFER", default_value_t = 256 << 20, value_name = "BYTES")]
+    stream_buffer: usize,
+
+    /// Run every task as the user of this process, whatever user it names.
+    /// Without it root switches users.
+    #[arg(long, env = "MESOS_LOCAL_NO_SWITCH_USER")]
+    no_switch_user: bool,
+}
+
+impl Arguments {
+    /// What the cluster is to be.
+    pub(crate) fn into_config(self) -> Result<ClusterConfig, clap::Error> {
+        if self.agent.is_empty() && self.agents > 250 {
+            let text = "at most 250 agents fit in one process";
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, text));
+        }
+        if self.allocation_interval.is_zero() {
+            let text = "--allocation-interval must be longer than nothing\n";
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, text));
+        }
+        let mut config = ClusterConfig::default();
+        config.agents = self.specs();
+        config.name = self.cluster;
+        config.ip = self.ip;
+        config.port = self.port;
+        config.agent_port = self.agent_port;
+        config.work_dir = self.work_dir;
+        config.allocation_interval = self.allocation_interval;
+        config.offer_timeout = self.offer_timeout;
+        config.agent_ping_timeout = self.agent_ping_timeout;
+        config.max_agent_ping_timeouts = self.max_agent_ping_timeouts;
+        config.agent_reregister_timeout = self.agent_reregister_timeout;
+        config.max_completed_frameworks = self.max_completed_frameworks;
+        config.max_completed_tasks_per_framework = self.max_completed_tasks_per_framework;
+        config.stream_buffer_bytes = self.stream_buffer;
+        config.switch_user = !self.no_switch_user;
+        Ok(config)
+    }
+
+    fn specs(&self) -> Vec<AgentSpec> {
+        let spec = |resources: Option<&str>, attributes: Option<&str>| {
+            let mut spec = AgentSpec::default();
+            spec.resources = resources.map(str::to_owned);
+            spec.attributes = attributes.map(str::to_owned);
+            spec
+        };
+        let (resources, attributes) = (self.resources.as_deref(), self.attributes.as_deref());
+        if self.agent.is_empty() {
+            return vec![spec(resources, attributes); self.agents];
+        }
+        self.agent
+            .iter()
+            .map(|text| match text.split_once('@') {
+                Some((resources, attributes)) => spec(Some(resources), Some(attributes)),
+                None => spec(Some(text), attributes),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn config(arguments: &[&str]) -> ClusterConfig {
+        Arguments::try_parse_from([&["mesos-local"], arguments].concat())
+            .unwrap()
+            .into_config()
+            .unwrap()
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn agents_are_alike_or_told_one_by_one() {
+        let alike = config(&[
+            "--agents",
+            "2",
+            "--resources",
+            "cpus:4",
+            "--attributes",
+            "rack:r1",
+        ]);
+        assert_eq!(
+            alike.agents,
+            vec![AgentSpec::new("cpus:4").attributes("rack:r1"); 2]
+        );
+        let told = config(&["--agent", "cpus:8;mem:1024", "--agent", "cpus:1@zone:b"]);
+        assert_eq!(
+            told.agents,
+            [
+                AgentSpec::new("cpus:8;mem:1024"),
+                AgentSpec::new("cpus:1").attributes("zone:b")
+            ]
+        );
+    }
+
+    #[test]
+    fn durations_have_units() {
+        let config = config(&[
+            "--allocation-interval",
+            "500ms",
+            "--agent-ping-timeout",
+            "15secs",
+        ]);
+        assert_eq!(config.allocation_interval, Duration::from_millis(500));
+        assert_eq!(config.agent_ping_timeout, Duration::from_secs(15));
+        let refused = ["mesos-local", "--offer-timeout", "5"];
+        let error = Arguments::try_parse_from(refused).unwrap_err().to_string();
+        assert!(error.contains("`5` is no duration"), "{error}");
+    }
+
+    #[test]
+    fn the_mesos_defaults_hold() {
+        let config = config(&[]);
+        assert_eq!(config.agents.len(), 3);
+        assert_eq!((config.port, config.agent_port), (5050, 5051));
+        assert_eq!(config.allocation_interval, Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,361 @@
+//! The cluster's thread: a small runtime of its own on which the master, its
+//! agents and their servers live, and which carries out orders.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesos_sdk::resources::Resources;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use super::master_shell::{MasterHandle, MasterPlan};
+use super::network::{Partition, Weather, link};
+use super::places::{self, Place};
+use super::{AgentPlace, ClusterConfig, Error};
+use crate::agent::{AgentConfig, AgentHandle, AgentLimits, AgentShell, MasterLink, Warden};
+use crate::http::{Limits, ServerControl, serve};
+use crate::master_api::MasterApi;
+use crate::version::MESOS_VERSION;
+
+/// What the cluster is told. Each order is answered when it is carried out.
+#[derive(Debug)]
+pub(super) enum Order {
+    Stop(oneshot::Sender<()>),
+    FailOverMaster(oneshot::Sender<()>),
+    StopAgent(usize, oneshot::Sender<()>),
+    KillAgent(usize, oneshot::Sender<()>),
+    StartAgent(usize, oneshot::Sender<()>),
+    PartitionAgent(usize, oneshot::Sender<()>),
+    HealAgent(usize, oneshot::Sender<()>),
+    DelayUpdates(Duration, oneshot::Sender<()>),
+    DropUpdates(usize, oneshot::Sender<()>),
+    CutConnections(oneshot::Sender<()>),
+}
+
+/// Everything that can be refused before anything runs: sockets that listen,
+/// resources that make sense, a directory.
+#[derive(Debug)]
+pub(super) struct Plan {
+    config: ClusterConfig,
+    master: Place,
+    agents: Vec<PlannedAgent>,
+    work_dir: PathBuf,
+}
+
+#[derive(Debug)]
+struct PlannedAgent {
+    place: Place,
+    config: AgentConfig,
+}
+
+impl Plan {
+    pub(super) fn new(config: ClusterConfig) -> Result<Self, Error> {
+        let master = places::master(&config)?;
+        let work_dir = work_dir(&config)?;
+        let seed = config.seed.unwrap_or_else(random_seed);
+        let count = config.agents.len();
+        let mut agents = Vec::with_capacity(count);
+        for (index, spec) in config.agents.iter().enumerate() {
+            let place = places::agent(&config, index)?;
+            let resources = spec.offered(index, count)?;
+            let agent = AgentConfig {
+                hostname: place.hostname.clone(),
+                address: place.address,
+                resources_flag: Resources::from(resources.clone()).to_string(),
+                resources,
+                attributes: spec.parsed_attributes()?,
+                attributes_flag: spec.attributes.clone().unwrap_or_default(),
+                domain: spec.domain.clone(),
+                work_dir: work_dir.join(format!("agent-{index}")),
+                master: master.address.to_string(),
+                version: MESOS_VERSION.to_owned(),
+                seed: seed.wrapping_add(index as u64 + 1),
+                switch_user: config.switch_user && nix::unistd::Uid::effective().is_root(),
+                limits: AgentLimits {
+                    kill_grace: config.kill_grace,
+                    update_retry_min: config.update_retry,
+                    ..AgentLimits::default()
+                },
+            };
+            agents.push(PlannedAgent {
+                place,
+                config: agent,
+            });
+        }
+        Ok(Self {
+            config: ClusterConfig {
+                seed: Some(seed),
+                ..config
+            },
+            master,
+            agents,
+            work_dir,
+        })
+    }
+
+    pub(super) fn master_address(&self) -> SocketAddr {
+        self.master.address
+    }
+
+    pub(super) fn work_dir(&self) -> &Path {
+        &self.work_dir
+    }
+
+    pub(super) fn agents(&self) -> Vec<AgentPlace> {
+        let place = |(index, agent): (usize, &PlannedAgent)| AgentPlace {
+            index,
+            address: agent.place.address,
+            hostname: agent.place.hostname.clone(),
+            resources: agent.config.resources_flag.clone(),
+        };
+        self.agents.iter().enumerate().map(place).collect()
+    }
+}
+
+fn work_dir(config: &ClusterConfig) -> Result<PathBuf, Error> {
+    let refuse = |source| Error::Start {
+        what: "in the work directory".to_owned(),
+        source,
+    };
+    match &config.work_dir {
+        Some(directory) => {
+            std::fs::create_dir_all(directory).map_err(refuse)?;
+            directory.canonicalize().map_err(refuse)
+        }
+        None => tempfile::Builder::new()
+            .prefix("mesos-local-")
+            .tempdir()
+            .map(tempfile::TempDir::keep)
+            .map_err(refuse),
+    }
+}
+
+/// From the operating system, by way of a UUID.
+fn random_seed() -> u64 {
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    high ^ low
+}
+
+/// Runs a cluster until it is told to stop or nobody can tell it anything.
+pub(super) fn run(
+    plan: Plan,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    report: oneshot::Sender<Result<(), Error>>,
+) {
+    let start = |what: &str, source| Error::Start {
+        what: what.to_owned(),
+        source,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            // Whoever waits for the report may have given up.
+            let _ = report.send(Err(start("a runtime", error)));
+            return;
+        }
+    };
+    runtime.block_on(async {
+        let mut running = match Running::start(plan) {
+            Ok(running) => running,
+            Err(error) => {
+                let _ = report.send(Err(start("the cluster", error)));
+                return;
+            }
+        };
+        let _ = report.send(Ok(()));
+        let mut stopped = None;
+        while let Some(order) = orders.recv().await {
+            if let Order::Stop(done) = order {
+                stopped = Some(done);
+                break;
+            }
+            running.carry_out(order).await;
+        }
+        running.stop().await;
+        if let Some(done) = stopped {
+            let _ = done.send(());
+        }
+    });
+    // Servers and their connections end here.
+    runtime.shutdown_background();
+}
+
+struct Running {
+    master: MasterHandle,
+    server: ServerControl,
+    agents: Vec<RunningAgent>,
+    weather: Arc<Weather>,
+    warden: Arc<Warden>,
+}
+
+struct RunningAgent {
+    config: AgentConfig,
+    partition: Partition,
+    handle: Option<AgentHandle>,
+    /// Kept so that the address stays the agent's while it is down.
+    listener: std::net::TcpListener,
+    server: ServerControl,
+}
+
+impl Running {
+    fn start(plan: Plan) -> io::Result<Self> {
+        let warden = Arc::new(Warden::start(
+            &plan.work_dir,
+            plan.config.work_dir.is_none(),
+        )?);
+        let weather = Arc::new(Weather::default());
+        let server = ServerControl::new();
+        let master = MasterHandle::start(MasterPlan::new(
+            &plan.config,
+            plan.master.address,
+            plan.master.hostname.clone(),
+        ));
+        tokio::spawn(serve(
+            TcpListener::from_std(plan.master.listener)?,
+            MasterApi::new(master.clone()),
+            Limits::default(),
+            server.clone(),
+        ));
+        let mut running = Self {
+            master,
+            server,
+            agents: Vec::new(),
+            weather,
+            warden,
+        };
+        for planned in plan.agents {
+            running.agents.push(RunningAgent {
+                config: planned.config,
+                partition: Partition::default(),
+                handle: None,
+                listener: planned.place.listener,
+                server: ServerControl::new(),
+            });
+        }
+        for index in 0..running.agents.len() {
+            running.start_agent(index)?;
+        }
+        Ok(running)
+    }
+
+    async fn carry_out(&mut self, order: Order) {
+        let done = match order {
+            Order::Stop(done) => done,
+            Order::FailOverMaster(done) => {
+                self.master.fail_over().await;
+                self.server.cut_connections();
+                for index in 0..self.agents.len() {
+                    self.connect(index);
+                }
+                done
+            }
+            Order::StopAgent(index, done) => {
+                self.end_agent(index, true).await;
+                done
+            }
+            Order::KillAgent(index, done) => {
+                self.end_agent(index, false).await;
+                done
+            }
+            Order::StartAgent(index, done) => {
+                if self.agents[index].handle.is_none()
+                    && let Err(error) = self.start_agent(index)
+                {
+                    tracing::error!(index, %error, "cannot start the agent again");
+                }
+                done
+            }
+            Order::PartitionAgent(index, done) => {
+                self.agents[index].partition.set(true);
+                done
+            }
+            Order::HealAgent(index, done) => {
+                self.agents[index].partition.set(false);
+                self.connect(index);
+                done
+            }
+            Order::DelayUpdates(delay, done) => {
+                self.weather.delay_updates(delay);
+                done
+            }
+            Order::DropUpdates(count, done) => {
+                self.weather.drop_updates(count);
+                done
+            }
+            Order::CutConnections(done) => {
+                self.server.cut_connections();
+                done
+            }
+        };
+        // Whoever ordered it may have gone meanwhile.
+        let _ = done.send(());
+    }
+
+    fn start_agent(&mut self, index: usize) -> io::Result<()> {
+        let agent = &mut self.agents[index];
+        let handle = AgentShell::start(agent.config.clone(), Arc::clone(&self.warden))?;
+        agent.server = ServerControl::new();
+        tokio::spawn(serve(
+            TcpListener::from_std(agent.listener.try_clone()?)?,
+            handle.api(),
+            Limits::default(),
+            agent.server.clone(),
+        ));
+        agent.handle = Some(handle);
+        self.connect(index);
+        Ok(())
+    }
+
+    /// Lays a new link between an agent and the master; the old one is no more.
+    fn connect(&self, index: usize) {
+        let agent = &self.agents[index];
+        let Some(handle) = &agent.handle else {
+            return;
+        };
+        let link_id = self.master.next_link();
+        let master = self.master.clone();
+        let (to_agent, end) = link(
+            Arc::clone(&self.weather),
+            agent.partition.clone(),
+            move |arrival| master.arrive(link_id, arrival),
+        );
+        self.master.attach(link_id, to_agent);
+        handle.connect(MasterLink {
+            to_master: end.to_master,
+            from_master: end.from_master,
+        });
+    }
+
+    async fn end_agent(&mut self, index: usize, in_good_order: bool) {
+        let agent = &mut self.agents[index];
+        agent.server.stop();
+        if let Some(handle) = agent.handle.take() {
+            if in_good_order {
+                handle.unregister().await;
+            } else {
+                handle.stop().await;
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.server.stop();
+        let handles: Vec<AgentHandle> = self
+            .agents
+            .iter_mut()
+            .filter_map(|agent| {
+                agent.server.stop();
+                agent.handle.take()
+            })
+            .collect();
+        let ends = handles.iter().map(AgentHandle::stop);
+        futures::future::join_all(ends).await;
+        self.warden.stop();
+    }
+}

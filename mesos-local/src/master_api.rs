@@ -1,0 +1,155 @@
+//! The master's paths: the v1 API and the older endpoints that people and tools
+//! still read.
+
+use http::{HeaderValue, Method, StatusCode, header};
+use mesos_proto::json;
+use mesos_sdk::ids;
+use serde_json::{Value, json};
+
+use crate::cluster::MasterHandle;
+use crate::http::path::endpoint;
+use crate::http::{Handler, Refusal, Request, Response};
+use crate::views::{self, TasksQuery};
+use crate::{duration, operator_api, scheduler_api, version};
+
+/// Endpoints of the master's process, which answer under `/master` too.
+const ENDPOINTS: &[&str] = &[
+    "api/v1",
+    "api/v1/scheduler",
+    "flags",
+    "frameworks",
+    "health",
+    "maintenance/schedule",
+    "maintenance/status",
+    "quota",
+    "redirect",
+    "roles",
+    "slaves",
+    "state",
+    "state-summary",
+    "tasks",
+    "teardown",
+    "weights",
+];
+
+/// Endpoints of processes of their own.
+const OWN: &[&str] = &["version", "metrics/snapshot"];
+
+/// Answers everything that is asked of the master.
+#[derive(Debug, Clone)]
+pub(crate) struct MasterApi {
+    master: MasterHandle,
+}
+
+impl MasterApi {
+    pub(crate) fn new(master: MasterHandle) -> Self {
+        Self { master }
+    }
+}
+
+impl Handler for MasterApi {
+    async fn handle(&self, request: Request) -> Response {
+        let master = &self.master;
+        let Some(endpoint) = endpoint(&request.path, "master", ENDPOINTS, OWN) else {
+            return Response::not_found();
+        };
+        match endpoint {
+            "api/v1/scheduler" => scheduler_api::answer(master, request).await,
+            "api/v1" => operator_api::answer(master, request).await,
+            "health" => Response::empty(StatusCode::OK),
+            "version" => written(&request, &json::to_value(&version::info())),
+            "redirect" => redirect(master, &request),
+            "teardown" => teardown(master, &request)
+                .await
+                .unwrap_or_else(Response::from),
+            "maintenance/schedule" | "maintenance/status" | "quota" => {
+                written(&request, &json!({}))
+            }
+            "weights" => written(&request, &json!([])),
+            _ => view(master, &request, endpoint)
+                .await
+                .unwrap_or_else(Response::from),
+        }
+    }
+}
+
+/// JSON, wrapped in a call of the function a `jsonp` parameter names.
+fn written(request: &Request, value: &Value) -> Response {
+    let text = value.to_string();
+    let is_name = |name: &String| {
+        !name.is_empty()
+            && name
+                .chars()
+                .all(|character| character.is_ascii_alphanumeric() || "_$.".contains(character))
+    };
+    match request.query_value("jsonp").filter(is_name) {
+        Some(name) => {
+            Response::content(StatusCode::OK, "text/javascript", format!("{name}({text})"))
+        }
+        None => Response::json(text),
+    }
+}
+
+/// To the leader, which is always this master: its address alone, whatever was
+/// asked for, and nothing under `/redirect/`.
+fn redirect(master: &MasterHandle, request: &Request) -> Response {
+    if !request.path.trim_end_matches('/').ends_with("/redirect") {
+        return Response::not_found();
+    }
+    let location = HeaderValue::try_from(format!("//{}", master.host_port()))
+        .expect("a host name and a port are visible characters");
+    Response::empty(StatusCode::TEMPORARY_REDIRECT).with(header::LOCATION, location)
+}
+
+/// `POST /teardown` with `frameworkId=<id>` as a form.
+async fn teardown(master: &MasterHandle, request: &Request) -> Result<Response, Refusal> {
+    if request.method != Method::POST {
+        return Ok(Response::method_not_allowed("POST", &request.method));
+    }
+    let form = String::from_utf8_lossy(&request.body);
+    let id = crate::http::path::query_value(form.trim(), "frameworkId").ok_or_else(|| {
+        Refusal::bad_request("Missing 'frameworkId' query parameter in the request body")
+    })?;
+    let status = master.teardown(ids::framework_id(id)).await?;
+    Ok(Response::empty(status))
+}
+
+async fn view(
+    master: &MasterHandle,
+    request: &Request,
+    endpoint: &str,
+) -> Result<Response, Refusal> {
+    if endpoint == "metrics/snapshot"
+        && let Some(timeout) = request.query_value("timeout")
+        && duration::parse(&timeout).is_err()
+    {
+        return Err(Refusal::bad_request(format!(
+            "Invalid timeout '{timeout}': Failed to convert '' to number.\n"
+        )));
+    }
+    let snapshot = master.snapshot().await?;
+    let value = match endpoint {
+        "flags" => json!({ "flags": snapshot.flags }),
+        "frameworks" => {
+            views::frameworks(&snapshot, request.query_value("framework_id").as_deref())
+        }
+        "roles" => views::roles(&snapshot),
+        "slaves" => views::slaves(&snapshot, request.query_value("slave_id").as_deref()),
+        "state" => views::state(&snapshot),
+        "state-summary" => views::state_summary(&snapshot),
+        "tasks" => views::tasks(&snapshot, &tasks_query(request)),
+        _ => json!(views::metrics(&snapshot)),
+    };
+    Ok(written(request, &value))
+}
+
+fn tasks_query(request: &Request) -> TasksQuery {
+    let number = |name| request.query_value(name).and_then(|text| text.parse().ok());
+    TasksQuery {
+        limit: number("limit"),
+        offset: number("offset").unwrap_or_default(),
+        is_ascending: request.query_value("order").as_deref() == Some("asc"),
+        framework_id: request.query_value("framework_id"),
+        task_id: request.query_value("task_id"),
+    }
+}

@@ -1,0 +1,230 @@
+//! `POST /api/v1` of the master: reading the cluster's state, watching it, and
+//! the few calls that change it.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use mesos_sdk::v1;
+use mesos_sdk::v1::master::call::Type;
+use mesos_sdk::v1::master::response::{self, Type as Answer};
+use mesos_sdk::v1::master::{Call, Response as Message};
+
+use crate::cluster::MasterHandle;
+use crate::http::negotiate::{accepted, decode_call};
+use crate::http::stream::event_stream;
+use crate::http::{Refusal, Request, Response};
+use crate::views::{self, Snapshot};
+
+/// Answers one request.
+pub(crate) async fn answer(master: &MasterHandle, request: Request) -> Response {
+    if request.method != Method::POST {
+        return Response::method_not_allowed("POST", &request.method);
+    }
+    match accept(master, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into(),
+    }
+}
+
+async fn accept(master: &MasterHandle, request: Request) -> Result<Response, Refusal> {
+    let call: Call = decode_call(&request.headers, &request.body)?;
+    validate(&call)?;
+    let encoding = accepted(&request.headers)?;
+    match call.r#type() {
+        Type::Subscribe => {
+            let connection = master.next_connection();
+            let told = master.clone();
+            let (events, body) =
+                event_stream(request.peer, master.stream_buffer_bytes(), move || {
+                    told.disconnected(connection);
+                });
+            master.watch(connection, encoding, events).await?;
+            let mut response = Response::empty(StatusCode::OK).with(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static(encoding.media_type()),
+            );
+            response.body = body;
+            Ok(response)
+        }
+        kind if is_read(kind) => {
+            let snapshot = master.snapshot().await?;
+            Ok(encoding.response(&read(kind, &snapshot)))
+        }
+        Type::Teardown => {
+            let teardown = call.teardown.unwrap_or_default();
+            let status = master.teardown(teardown.framework_id).await?;
+            Ok(Response::empty(status))
+        }
+        kind => Err(Refusal::new(
+            StatusCode::NOT_IMPLEMENTED,
+            format!("{} is not supported by mesos-local", kind.as_str_name()),
+        )),
+    }
+}
+
+/// `master::validation::master::call::validate`: a type, and what it needs.
+fn validate(call: &Call) -> Result<(), Refusal> {
+    let missing = |name: &str| {
+        Err(Refusal::bad_request(format!(
+            "Failed to validate master::Call: Expecting '{name}' to be present"
+        )))
+    };
+    if call.r#type.is_none() {
+        return missing("type");
+    }
+    match call.r#type() {
+        Type::GetMetrics if call.get_metrics.is_none() => missing("get_metrics"),
+        Type::SetLoggingLevel if call.set_logging_level.is_none() => missing("set_logging_level"),
+        Type::ListFiles if call.list_files.is_none() => missing("list_files"),
+        Type::ReadFile if call.read_file.is_none() => missing("read_file"),
+        Type::UpdateWeights if call.update_weights.is_none() => missing("update_weights"),
+        Type::ReserveResources if call.reserve_resources.is_none() => missing("reserve_resources"),
+        Type::UnreserveResources if call.unreserve_resources.is_none() => {
+            missing("unreserve_resources")
+        }
+        Type::CreateVolumes if call.create_volumes.is_none() => missing("create_volumes"),
+        Type::DestroyVolumes if call.destroy_volumes.is_none() => missing("destroy_volumes"),
+        Type::GrowVolume if call.grow_volume.is_none() => missing("grow_volume"),
+        Type::ShrinkVolume if call.shrink_volume.is_none() => missing("shrink_volume"),
+        Type::UpdateMaintenanceSchedule if call.update_maintenance_schedule.is_none() => {
+            missing("update_maintenance_schedule")
+        }
+        Type::StartMaintenance if call.start_maintenance.is_none() => missing("start_maintenance"),
+        Type::StopMaintenance if call.stop_maintenance.is_none() => missing("stop_maintenance"),
+        Type::DrainAgent if call.drain_agent.is_none() => missing("drain_agent"),
+        Type::DeactivateAgent if call.deactivate_agent.is_none() => missing("deactivate_agent"),
+        Type::ReactivateAgent if call.reactivate_agent.is_none() => missing("reactivate_agent"),
+        Type::SetQuota if call.set_quota.is_none() => missing("set_quota"),
+        Type::UpdateQuota if call.update_quota.is_none() => missing("update_quota"),
+        Type::RemoveQuota if call.remove_quota.is_none() => missing("remove_quota"),
+        Type::Teardown if call.teardown.is_none() => missing("teardown"),
+        Type::MarkAgentGone if call.mark_agent_gone.is_none() => missing("mark_agent_gone"),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the answer follows from a snapshot.
+fn is_read(kind: Type) -> bool {
+    matches!(
+        kind,
+        Type::GetHealth
+            | Type::GetFlags
+            | Type::GetVersion
+            | Type::GetMetrics
+            | Type::GetLoggingLevel
+            | Type::GetState
+            | Type::GetAgents
+            | Type::GetFrameworks
+            | Type::GetExecutors
+            | Type::GetOperations
+            | Type::GetTasks
+            | Type::GetRoles
+            | Type::GetWeights
+            | Type::GetMaster
+            | Type::GetMaintenanceStatus
+            | Type::GetMaintenanceSchedule
+            | Type::GetQuota
+    )
+}
+
+fn read(kind: Type, snapshot: &Snapshot) -> Message {
+    let mut message = Message::default();
+    let answer = match kind {
+        Type::GetHealth => {
+            message.get_health = Some(response::GetHealth { healthy: true });
+            Answer::GetHealth
+        }
+        Type::GetFlags => {
+            message.get_flags = Some(response::GetFlags {
+                flags: flags(&snapshot.flags),
+            });
+            Answer::GetFlags
+        }
+        Type::GetVersion => {
+            message.get_version = Some(response::GetVersion {
+                version_info: snapshot.version.clone(),
+            });
+            Answer::GetVersion
+        }
+        Type::GetMetrics => {
+            message.get_metrics = Some(response::GetMetrics {
+                metrics: metrics(views::metrics(snapshot)),
+            });
+            Answer::GetMetrics
+        }
+        Type::GetLoggingLevel => {
+            message.get_logging_level = Some(response::GetLoggingLevel { level: 0 });
+            Answer::GetLoggingLevel
+        }
+        Type::GetState => {
+            message.get_state = Some(snapshot.state.clone());
+            Answer::GetState
+        }
+        Type::GetAgents => {
+            message.get_agents = snapshot.state.get_agents.clone();
+            Answer::GetAgents
+        }
+        Type::GetFrameworks => {
+            message.get_frameworks = snapshot.state.get_frameworks.clone();
+            Answer::GetFrameworks
+        }
+        Type::GetExecutors => {
+            message.get_executors = snapshot.state.get_executors.clone();
+            Answer::GetExecutors
+        }
+        Type::GetOperations => {
+            message.get_operations = Some(response::GetOperations::default());
+            Answer::GetOperations
+        }
+        Type::GetTasks => {
+            message.get_tasks = snapshot.state.get_tasks.clone();
+            Answer::GetTasks
+        }
+        Type::GetRoles => {
+            message.get_roles = Some(response::GetRoles {
+                roles: views::role_messages(snapshot),
+            });
+            Answer::GetRoles
+        }
+        Type::GetMaster => {
+            message.get_master = Some(response::GetMaster {
+                master_info: Some(snapshot.master.clone()),
+                start_time: Some(snapshot.start_time),
+                elected_time: Some(snapshot.elected_time),
+            });
+            Answer::GetMaster
+        }
+        Type::GetMaintenanceStatus => {
+            message.get_maintenance_status = Some(response::GetMaintenanceStatus::default());
+            Answer::GetMaintenanceStatus
+        }
+        Type::GetMaintenanceSchedule => {
+            message.get_maintenance_schedule = Some(response::GetMaintenanceSchedule::default());
+            Answer::GetMaintenanceSchedule
+        }
+        Type::GetQuota => {
+            message.get_quota = Some(response::GetQuota::default());
+            Answer::GetQuota
+        }
+        // A master answers with the type alone when every weight is 1.
+        _ => Answer::GetWeights,
+    };
+    message.set_type(answer);
+    message
+}
+
+fn flags(flags: &BTreeMap<String, String>) -> Vec<v1::Flag> {
+    let flag = |(name, value): (&String, &String)| v1::Flag {
+        name: name.clone(),
+        value: Some(value.clone()),
+    };
+    flags.iter().map(flag).collect()
+}
+
+fn metrics(metrics: BTreeMap<String, f64>) -> Vec<v1::Metric> {
+    let metric = |(name, value)| v1::Metric {
+        name,
+        value: Some(value),
+    };
+    metrics.into_iter().map(metric).collect()
+}

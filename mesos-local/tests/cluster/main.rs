@@ -1,0 +1,9 @@
+//! A whole cluster over real sockets with real processes, seen as a framework
+//! and an operator see it.
+
+mod client;
+mod faults;
+mod http;
+mod program;
+mod reads;
+mod tasks;
