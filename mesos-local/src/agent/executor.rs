@@ -183,6 +183,24 @@ impl Executor {
         outcome
     }
 
+    /// The task names no command: the executor of Mesos starts, and breaks
+    /// (`shell-no-value` of the scene `check-invalid`).
+    pub(crate) fn collapsed(&mut self, now: Timestamp, random: &mut Random) -> Outcome {
+        self.phase = Phase::Terminated;
+        let starting = self.status(now, v1::TaskState::TaskStarting, random);
+        let failed = self.agent_status(
+            now,
+            v1::TaskState::TaskFailed,
+            Reason::ExecutorTerminated,
+            "Executor terminated",
+            random,
+        );
+        Outcome {
+            statuses: vec![starting, failed],
+            actions: Vec::new(),
+        }
+    }
+
     /// The command has ended.
     pub(crate) fn exited(
         &mut self,

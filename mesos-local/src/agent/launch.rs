@@ -41,7 +41,18 @@ impl Agent {
             Some((reason, message)) => {
                 self.refuse_task(now, &framework_id, &task, reason, message, effects);
             }
-            None => self.launch(now, &framework_id, task, effects),
+            None => {
+                let command = task.command.clone().unwrap_or_default();
+                let has_value = command.value.is_some();
+                let (container, launch) = self.new_executor(&framework_id, task, command);
+                if has_value {
+                    effects.actions.push(Action::Launch(Box::new(launch)));
+                } else {
+                    self.with_executor(now, &container, effects, |executor, random| {
+                        executor.collapsed(now, random)
+                    });
+                }
+            }
         }
     }
 
@@ -100,33 +111,33 @@ impl Agent {
         );
     }
 
-    fn launch(
+    /// Makes the executor of a task, and what is needed to start its command.
+    fn new_executor(
         &mut self,
-        now: Timestamp,
         framework_id: &v1::FrameworkId,
         task: v1::TaskInfo,
-        effects: &mut Effects,
-    ) {
+        command: v1::CommandInfo,
+    ) -> (ContainerKey, Launch) {
         let container = ContainerKey::new(self.random.uuid());
         let directory = self.sandbox(&framework_id.value, &task.task_id.value, &container);
-        let Some(framework) = self.frameworks.get_mut(&framework_id.value) else {
-            return;
-        };
-        let command = task.command.clone().unwrap_or_default();
+        let framework = self
+            .frameworks
+            .get_mut(&framework_id.value)
+            .expect("a framework is made before its tasks");
         let agent_id = self.id.clone().unwrap_or_default();
         let surroundings = Surroundings {
             config: &self.config,
             agent_id: &agent_id.value,
             directory: &directory,
         };
-        effects.actions.push(Action::Launch(Box::new(Launch {
+        let launch = Launch {
             container: container.clone(),
             directory: directory.clone(),
             environment: surroundings.environment(framework, &task, &command),
             user: user(&command, &framework.info).filter(|_| self.config.switch_user),
             volumes: volumes(&self.config.work_dir, &task.resources),
             command,
-        })));
+        };
         let executor = Executor::new(Birth {
             info: executor_info(&task, framework_id),
             container: container.clone(),
@@ -138,11 +149,12 @@ impl Agent {
             task_info: task,
         });
         let executor_id = executor.info.executor_id.value.clone();
-        self.containers
-            .insert(container, (framework_id.value.clone(), executor_id.clone()));
+        self.containers.insert(
+            container.clone(),
+            (framework_id.value.clone(), executor_id.clone()),
+        );
         framework.executors.insert(executor_id, executor);
-        // Nothing happens to a task before its launch is known to have begun.
-        debug_assert!(now >= self.started);
+        (container, launch)
     }
 
     /// The directory in which a command runs.

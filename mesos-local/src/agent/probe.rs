@@ -128,12 +128,16 @@ async fn ask(
         .header(http::header::HOST, format!("{host}:{port}"))
         .header(http::header::ACCEPT, "*/*")
         .body(Empty::<Bytes>::new())?;
-    // The answer's head is enough; the connection is dropped with the body.
+    // The connection may end in the moment in which it hands the answer over.
+    // The answer's head is enough; the rest is dropped.
+    let connection = async {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, port, "the connection of a check broke");
+        }
+        std::future::pending().await
+    };
     tokio::select! {
         response = sender.send_request(request) => Ok(u32::from(response?.status().as_u16())),
-        ended = connection => {
-            ended?;
-            Err("the connection was closed".into())
-        }
+        never = connection => never,
     }
 }

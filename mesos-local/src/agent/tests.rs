@@ -3,6 +3,7 @@
 mod api;
 mod model;
 mod processes;
+mod warden;
 
 use std::path::Path;
 use std::sync::Arc;

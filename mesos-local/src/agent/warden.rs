@@ -9,13 +9,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid};
 
 /// How often the sweep is repeated before it gives up on processes that do not
 /// die, as those in an uninterruptible wait.
@@ -36,10 +37,10 @@ done
 tries=0
 while [ $tries -lt 50 ]; do
   found=
-  for g in $groups; do kill -9 -- "-$g" 2>/dev/null && found=1; done
+  for g in $groups; do kill -s KILL -- "-$g" 2>/dev/null && found=1; done
   for f in $(grep -lsF -e "MESOS_SANDBOX=$1/" /proc/[0-9]*/environ 2>/dev/null); do
     p=${f#/proc/}; p=${p%/environ}
-    kill -9 "$p" 2>/dev/null && found=1
+    kill -s KILL -- "$p" 2>/dev/null && found=1
   done
   [ -z "$found" ] && [ $tries -gt 0 ] && break
   tries=$((tries + 1))
@@ -79,6 +80,10 @@ impl Warden {
     pub fn start(work_dir: &Path, is_temporary: bool) -> io::Result<Self> {
         fs::create_dir_all(work_dir)?;
         let work_dir = work_dir.canonicalize()?;
+        if is_temporary && Uid::effective().is_root() {
+            // Tasks of other users must get to their sandboxes.
+            fs::set_permissions(&work_dir, fs::Permissions::from_mode(0o711))?;
+        }
         let mut child = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "mesos-local-warden"])
             .arg(&work_dir)

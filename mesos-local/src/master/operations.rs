@@ -245,7 +245,8 @@ fn conversion(operation: &v1::offer::Operation) -> Result<(Resources, Resources)
             let amount = Scalar::from_f64(shrink.subtract.value);
             let mut shrunk = shrink.volume.clone();
             resize(&mut shrunk, -amount)?;
-            let mut freed = without_volume(&valid(std::slice::from_ref(&shrink.volume))?).into_vec();
+            let mut freed =
+                without_volume(&valid(std::slice::from_ref(&shrink.volume))?).into_vec();
             for item in &mut freed {
                 item.scalar = Some(v1::value::Scalar {
                     value: amount.as_f64(),

@@ -419,6 +419,25 @@ fn a_framework_that_is_gone_is_killed_in_silence() {
     assert_eq!(scene.states(), [TaskStarting, TaskRunning]);
 }
 
+/// `shell-no-value` of the scene `check-invalid`.
+#[test]
+fn a_task_without_a_command_breaks_its_executor() {
+    let mut scene = Scene::new();
+    let mut empty = task("t", "");
+    empty.command = Some(v1::CommandInfo::default());
+    scene.tell(ToAgent::RunTask {
+        framework: scene.framework.clone(),
+        task: empty,
+    });
+    let status = scene.sent.pop().unwrap();
+    assert_eq!(scene.states(), [TaskStarting]);
+    assert_eq!(status.state(), TaskFailed);
+    assert_eq!(status.message(), "Executor terminated");
+    assert_eq!(status.reason(), Reason::ExecutorTerminated);
+    assert_eq!(status.container_status, None);
+    assert_eq!(scene.actions, []);
+}
+
 #[test]
 fn what_cannot_be_run_fails_and_says_why() {
     let mut scene = Scene::new();

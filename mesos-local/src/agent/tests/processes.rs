@@ -1,11 +1,13 @@
 //! The shell with real processes in real sandboxes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mesos_sdk::v1;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -13,7 +15,7 @@ use crate::agent::{AgentHandle, AgentShell, MasterLink, Warden};
 use crate::messages::{FromAgent, ToAgent};
 
 /// Longer than anything here takes on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An agent whose master is the test.
 pub(super) struct Place {
@@ -27,6 +29,8 @@ pub(super) struct Place {
 impl Place {
     pub(super) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(directory.path(), open).unwrap();
         let warden = Arc::new(Warden::start(&directory.path().join("work"), true).unwrap());
         let agent =
             AgentShell::start(config(&warden.work_dir().join("0")), Arc::clone(&warden)).unwrap();
@@ -134,7 +138,7 @@ async fn wait_for<T>(mut condition: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Whether a process lives; a zombie does not.
-fn is_alive(pid: &str) -> bool {
+pub(super) fn is_alive(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().starts_with(" Z"))
 }
@@ -220,6 +224,110 @@ async fn an_unknown_user_is_refused() {
         status.message(),
         "Failed to launch container: No such user 'no-such-user'"
     );
+}
+
+#[tokio::test]
+async fn a_task_runs_as_the_user_it_names() {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("skipped: only root can run tasks as somebody else");
+        return;
+    }
+    let mut place = Place::new().await;
+    let mut nobody = task("t", "id -un; touch mine");
+    nobody.command.as_mut().unwrap().user = Some("nobody".into());
+    place.run(nobody);
+    place.until(v1::TaskState::TaskFinished).await;
+    assert_eq!(place.stdout("t"), "nobody\n");
+}
+
+#[tokio::test]
+async fn uris_are_in_the_sandbox_before_the_command_starts() {
+    let mut place = Place::new().await;
+    let source = place.directory.path().join("hello.txt");
+    fs::write(&source, "hello\n").unwrap();
+    let uri = |value: String| v1::command_info::Uri {
+        value,
+        ..Default::default()
+    };
+    let mut reads = task("reads", "cat hello.txt");
+    reads.command.as_mut().unwrap().uris = vec![uri(source.display().to_string())];
+    place.run(reads);
+    place.until(v1::TaskState::TaskFinished).await;
+    assert_eq!(place.stdout("reads"), "hello\n");
+    let mut misses = task("misses", "true");
+    misses.command.as_mut().unwrap().uris = vec![uri("file:///no/such".into())];
+    place.run(misses);
+    let status = place.update().await;
+    assert_eq!(status.state(), v1::TaskState::TaskFailed);
+    assert_eq!(
+        status.reason(),
+        v1::task_status::Reason::ContainerLaunchFailed
+    );
+    let message = status.message();
+    assert!(
+        message.starts_with("Failed to launch container: Failed to fetch all URIs for container"),
+        "{message}"
+    );
+    assert!(message.contains("'file:///no/such'"), "{message}");
+}
+
+/// A task that listens and is asked how it is, in each of the ways.
+#[tokio::test]
+async fn checks_look_at_the_task() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = u32::from(listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+            // A TCP check leaves without a word.
+            let mut request = [0; 1024];
+            if stream.read(&mut request).await.is_ok_and(|count| count > 0) {
+                stream.write_all(answer).await.unwrap();
+            }
+        }
+    });
+    let mut place = Place::new().await;
+    let check = |r#type: v1::check_info::Type| v1::CheckInfo {
+        r#type: Some(r#type.into()),
+        command: Some(v1::check_info::Command {
+            command: v1::CommandInfo {
+                value: Some("exit $((${#MESOS_SANDBOX} > 0 ? 7 : 8))".into()),
+                ..Default::default()
+            },
+        }),
+        http: Some(v1::check_info::Http {
+            port,
+            path: Some("/x".into()),
+        }),
+        tcp: Some(v1::check_info::Tcp { port }),
+        delay_seconds: Some(0.0),
+        ..Default::default()
+    };
+    let mut found = Vec::new();
+    for r#type in [
+        v1::check_info::Type::Command,
+        v1::check_info::Type::Http,
+        v1::check_info::Type::Tcp,
+    ] {
+        place.run(v1::TaskInfo {
+            check: Some(check(r#type)),
+            ..task(r#type.as_str_name(), "sleep 1000")
+        });
+        let changed = loop {
+            let status = place.update().await;
+            if status.reason.is_some() {
+                break status;
+            }
+        };
+        assert_eq!(
+            changed.reason(),
+            v1::task_status::Reason::TaskCheckStatusUpdated
+        );
+        found.push(changed.check_status.unwrap());
+    }
+    assert_eq!(found[0].command.unwrap().exit_code, Some(7));
+    assert_eq!(found[1].http.unwrap().status_code, Some(404));
+    assert_eq!(found[2].tcp.unwrap().succeeded, Some(true));
 }
 
 #[tokio::test]
