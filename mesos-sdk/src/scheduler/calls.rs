@@ -1,0 +1,530 @@
+//! The calls of a scheduler, all 17, under one subscription.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderValue};
+use mesos_proto::v1;
+use mesos_proto::v1::scheduler::{Call, OfferConstraints, call};
+use tokio::sync::mpsc;
+
+use crate::address::HostAddress;
+use crate::client::{Encoding, PATH};
+use crate::error::{CallError, call_name};
+use crate::reconciler::Reconciler;
+use crate::status::Ack;
+use crate::transport::Transport;
+
+/// Acknowledgements under way at once. An agent waits for each before it sends
+/// the next update of the same task, so their order does not matter.
+const ACKNOWLEDGEMENTS_AT_ONCE: usize = 8;
+
+/// Makes calls under one subscription. When that has ended, they fail with
+/// [`CallError::SessionLost`] instead of reaching another one. Clones share the
+/// subscription.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    link: Arc<Link>,
+    background: mpsc::UnboundedSender<Background>,
+}
+
+#[derive(Debug)]
+struct Link {
+    transport: Transport,
+    server: HostAddress,
+    headers: HeaderMap,
+    framework_id: v1::FrameworkId,
+    encoding: Encoding,
+    is_over: AtomicBool,
+    tracker: Mutex<Option<Arc<Mutex<Reconciler>>>>,
+}
+
+#[derive(Debug)]
+enum Background {
+    Acknowledge(call::Acknowledge),
+    Decline(v1::OfferId),
+}
+
+impl Calls {
+    pub(crate) fn new(
+        transport: Transport,
+        server: HostAddress,
+        mut headers: HeaderMap,
+        stream_id: Option<HeaderValue>,
+        framework_id: v1::FrameworkId,
+        encoding: Encoding,
+    ) -> Self {
+        if let Some(stream_id) = stream_id {
+            headers.insert("Mesos-Stream-Id", stream_id);
+        }
+        let link = Arc::new(Link {
+            transport,
+            server,
+            headers,
+            framework_id,
+            encoding,
+            is_over: AtomicBool::new(false),
+            tracker: Mutex::new(None),
+        });
+        let (background, work) = mpsc::unbounded_channel();
+        tokio::spawn(in_background(Arc::clone(&link), work));
+        Self { link, background }
+    }
+
+    /// Tasks that are launched are told to the reconciler.
+    pub(crate) fn track(&self, reconciler: Arc<Mutex<Reconciler>>) {
+        *self
+            .link
+            .tracker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(reconciler);
+    }
+
+    /// The subscription is over: no call leaves any more.
+    pub(crate) fn end(&self) {
+        self.link.is_over.store(true, Ordering::Release);
+    }
+
+    /// The framework's id.
+    #[must_use]
+    pub fn framework_id(&self) -> &v1::FrameworkId {
+        &self.link.framework_id
+    }
+
+    /// The master that leads.
+    #[must_use]
+    pub fn master(&self) -> &HostAddress {
+        &self.link.server
+    }
+
+    /// Makes any call; the framework's id is filled in. `Ok` means that the
+    /// master has queued it, not that it is done.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] says whether the call may have had an effect.
+    pub async fn send(&self, call: Call) -> Result<(), CallError> {
+        self.link.send(call).await
+    }
+
+    /// Carries out operations on offers of one agent and role, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn accept(
+        &self,
+        offer_ids: Vec<v1::OfferId>,
+        operations: Vec<v1::offer::Operation>,
+        filters: Option<v1::Filters>,
+    ) -> Result<(), CallError> {
+        self.link.track_launches(&operations);
+        self.send(Call {
+            r#type: Some(call::Type::Accept as i32),
+            accept: Some(call::Accept {
+                offer_ids,
+                operations,
+                filters,
+            }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Declines offers; without filters for five seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn decline(
+        &self,
+        offer_ids: Vec<v1::OfferId>,
+        filters: Option<v1::Filters>,
+    ) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::Decline as i32),
+            decline: Some(call::Decline { offer_ids, filters }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Agrees to give resources back before a maintenance.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn accept_inverse_offers(
+        &self,
+        inverse_offer_ids: Vec<v1::OfferId>,
+        filters: Option<v1::Filters>,
+    ) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::AcceptInverseOffers as i32),
+            accept_inverse_offers: Some(call::AcceptInverseOffers {
+                inverse_offer_ids,
+                filters,
+            }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Does not agree to give resources back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn decline_inverse_offers(
+        &self,
+        inverse_offer_ids: Vec<v1::OfferId>,
+        filters: Option<v1::Filters>,
+    ) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::DeclineInverseOffers as i32),
+            decline_inverse_offers: Some(call::DeclineInverseOffers {
+                inverse_offer_ids,
+                filters,
+            }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Asks for offers in these roles again, in all when none is named, and
+    /// forgets what was declined.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn revive(&self, roles: Vec<String>) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::Revive as i32),
+            revive: (!roles.is_empty()).then_some(call::Revive { roles }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Asks for no more offers in these roles, in all when none is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn suppress(&self, roles: Vec<String>) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::Suppress as i32),
+            suppress: (!roles.is_empty()).then_some(call::Suppress { roles }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Kills a task.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn kill(
+        &self,
+        task_id: v1::TaskId,
+        agent_id: Option<v1::AgentId>,
+        kill_policy: Option<v1::KillPolicy>,
+    ) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::Kill as i32),
+            kill: Some(call::Kill {
+                task_id,
+                agent_id,
+                kill_policy,
+            }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Shuts an executor and its tasks down.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn shutdown_executor(
+        &self,
+        executor_id: v1::ExecutorId,
+        agent_id: v1::AgentId,
+    ) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::Shutdown as i32),
+            shutdown: Some(call::Shutdown {
+                executor_id,
+                agent_id,
+            }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Acknowledges a status update. The driver does this by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn acknowledge(
+        &self,
+        agent_id: v1::AgentId,
+        task_id: v1::TaskId,
+        uuid: Bytes,
+    ) -> Result<(), CallError> {
+        self.send(acknowledgement(call::Acknowledge {
+            agent_id,
+            task_id,
+            uuid,
+        }))
+        .await
+    }
+
+    /// Acknowledges the status of an operation.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn acknowledge_operation(
+        &self,
+        acknowledge: call::AcknowledgeOperationStatus,
+    ) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::AcknowledgeOperationStatus as i32),
+            acknowledge_operation_status: Some(acknowledge),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Asks for the states of tasks, of all when none is named. The driver does
+    /// this by itself for the tasks it knows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn reconcile(&self, tasks: Vec<call::reconcile::Task>) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::Reconcile as i32),
+            reconcile: Some(call::Reconcile { tasks }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Asks for the states of operations, of all when none is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn reconcile_operations(
+        &self,
+        operations: Vec<call::reconcile_operations::Operation>,
+    ) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::ReconcileOperations as i32),
+            reconcile_operations: Some(call::ReconcileOperations { operations }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Sends bytes to an executor. They may be lost on the way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn message(
+        &self,
+        agent_id: v1::AgentId,
+        executor_id: v1::ExecutorId,
+        data: Bytes,
+    ) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::Message as i32),
+            message: Some(call::Message {
+                agent_id,
+                executor_id,
+                data,
+            }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Tells the allocator what is wanted. Mesos's own does not listen.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn request(&self, requests: Vec<v1::Request>) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::Request as i32),
+            request: Some(call::Request { requests }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Removes the framework: all its tasks are killed, and its id is used up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn teardown(&self) -> Result<(), CallError> {
+        self.send(Call {
+            r#type: Some(call::Type::Teardown as i32),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Replaces the framework's info, suppressed roles and offer constraints.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calls::send`].
+    pub async fn update_framework(
+        &self,
+        mut framework_info: v1::FrameworkInfo,
+        suppressed_roles: Vec<String>,
+        offer_constraints: Option<OfferConstraints>,
+    ) -> Result<(), CallError> {
+        framework_info.id = Some(self.link.framework_id.clone());
+        self.send(Call {
+            r#type: Some(call::Type::UpdateFramework as i32),
+            update_framework: Some(call::UpdateFramework {
+                framework_info,
+                suppressed_roles,
+                offer_constraints,
+            }),
+            ..Default::default()
+        })
+        .await
+    }
+
+    pub(crate) fn acknowledge_in_background(&self, ack: Ack) {
+        let acknowledge = call::Acknowledge {
+            agent_id: ack.agent_id,
+            task_id: ack.task_id,
+            uuid: ack.uuid,
+        };
+        // The worker lives as long as anybody can send to it.
+        let _ = self.background.send(Background::Acknowledge(acknowledge));
+    }
+
+    pub(crate) fn decline_in_background(&self, offer_id: v1::OfferId) {
+        let _ = self.background.send(Background::Decline(offer_id));
+    }
+}
+
+impl Link {
+    async fn send(&self, mut call: Call) -> Result<(), CallError> {
+        let name = call_name(&call);
+        let result = self.try_send(name, &mut call).await;
+        let outcome = if result.is_ok() { "accepted" } else { "failed" };
+        metrics::counter!("mesos_sdk_calls_total", "type" => name, "outcome" => outcome)
+            .increment(1);
+        if let Err(error) = &result {
+            tracing::debug!(call = name, %error, "call failed");
+        }
+        result
+    }
+
+    async fn try_send(&self, name: &'static str, call: &mut Call) -> Result<(), CallError> {
+        let lost = Err(CallError::SessionLost { call: name });
+        if self.is_over.load(Ordering::Acquire) {
+            return lost;
+        }
+        call.framework_id = Some(self.framework_id.clone());
+        let body = self.encoding.encode(call);
+        let sent = self
+            .transport
+            .post(&self.server, PATH, self.headers.clone(), body);
+        let response = sent.await.map_err(|error| {
+            let reason = error.to_string();
+            if error.is_unsent() {
+                CallError::Unsent { call: name, reason }
+            } else {
+                CallError::Unknown { call: name, reason }
+            }
+        })?;
+        let is_other_stream = match response.status {
+            StatusCode::OK | StatusCode::ACCEPTED => return Ok(()),
+            StatusCode::FORBIDDEN => response.body.starts_with(b"Framework is not subscribed"),
+            StatusCode::BAD_REQUEST => response.body.starts_with(b"The stream ID"),
+            status => status.is_redirection() || status.is_server_error(),
+        };
+        if is_other_stream {
+            return lost;
+        }
+        Err(CallError::Refused {
+            call: name,
+            status: response.status.as_u16(),
+            message: response.text(),
+        })
+    }
+
+    fn track_launches(&self, operations: &[v1::offer::Operation]) {
+        let tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(reconciler) = tracker.as_ref() else {
+            return;
+        };
+        let mut reconciler = reconciler.lock().unwrap_or_else(PoisonError::into_inner);
+        let single = operations.iter().filter_map(|o| o.launch.as_ref());
+        let grouped = operations.iter().filter_map(|o| o.launch_group.as_ref());
+        let tasks = single
+            .flat_map(|launch| &launch.task_infos)
+            .chain(grouped.flat_map(|launch| &launch.task_group.tasks));
+        for task in tasks {
+            reconciler.track(&task.task_id, Some(task.agent_id.clone()));
+        }
+    }
+}
+
+fn acknowledgement(acknowledge: call::Acknowledge) -> Call {
+    Call {
+        r#type: Some(call::Type::Acknowledge as i32),
+        acknowledge: Some(acknowledge),
+        ..Default::default()
+    }
+}
+
+/// Sends acknowledgements, some at a time, and declines, many at once.
+async fn in_background(link: Arc<Link>, mut work: mpsc::UnboundedReceiver<Background>) {
+    let mut under_way = FuturesUnordered::new();
+    let mut batch = Vec::new();
+    loop {
+        let room = ACKNOWLEDGEMENTS_AT_ONCE.saturating_sub(under_way.len());
+        tokio::select! {
+            received = work.recv_many(&mut batch, room.max(1)), if room > 0 => {
+                if received == 0 {
+                    break;
+                }
+                let mut declined = Vec::new();
+                for item in batch.drain(..) {
+                    match item {
+                        Background::Acknowledge(ack) => under_way.push(link.send(acknowledgement(ack))),
+                        Background::Decline(offer_id) => declined.push(offer_id),
+                    }
+                }
+                if !declined.is_empty() {
+                    under_way.push(link.send(Call {
+                        r#type: Some(call::Type::Decline as i32),
+                        decline: Some(call::Decline { offer_ids: declined, filters: None }),
+                        ..Default::default()
+                    }));
+                }
+            }
+            Some(_) = under_way.next(), if !under_way.is_empty() => {}
+        }
+    }
+    while under_way.next().await.is_some() {}
+}

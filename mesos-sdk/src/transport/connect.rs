@@ -1,0 +1,152 @@
+//! Opens connections: TCP, and TLS on top where the address says so.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::Error;
+use crate::address::HostAddress;
+
+/// Whom `https` connections trust.
+#[derive(Debug, Clone, Default)]
+pub struct TlsConfig {
+    /// A file of PEM certificates to trust besides those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
+pub(super) struct Connector {
+    timeout: Duration,
+    tls: TlsConfig,
+    tls_connector: OnceLock<TlsConnector>,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector")
+            .field("timeout", &self.timeout)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    pub(super) fn new(timeout: Duration, tls: TlsConfig) -> Self {
+        Self {
+            timeout,
+            tls,
+            tls_connector: OnceLock::new(),
+        }
+    }
+
+    pub(super) async fn connect(
+        &self,
+        server: &HostAddress,
+    ) -> Result<SendRequest<Full<Bytes>>, Error> {
+        match tokio::time::timeout(self.timeout, self.connect_untimed(server)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Connect {
+                server: server.authority(),
+                reason: format!("no connection within {:?}", self.timeout),
+            }),
+        }
+    }
+
+    async fn connect_untimed(
+        &self,
+        server: &HostAddress,
+    ) -> Result<SendRequest<Full<Bytes>>, Error> {
+        let failed = |reason: String| Error::Connect {
+            server: server.authority(),
+            reason,
+        };
+        let tcp = TcpStream::connect((server.host.as_str(), server.port))
+            .await
+            .map_err(|error| failed(reason(&error)))?;
+        // Calls are small and answered at once; waiting to fill packets hurts.
+        tcp.set_nodelay(true)
+            .map_err(|error| failed(reason(&error)))?;
+        if !server.is_https {
+            return handshake(tcp).await.map_err(failed);
+        }
+        let name =
+            ServerName::try_from(server.host.clone()).map_err(|error| failed(error.to_string()))?;
+        let tls = self.tls_connector()?;
+        let stream = tls
+            .connect(name, tcp)
+            .await
+            .map_err(|error| failed(reason(&error)))?;
+        handshake(stream).await.map_err(failed)
+    }
+
+    fn tls_connector(&self) -> Result<&TlsConnector, Error> {
+        if let Some(connector) = self.tls_connector.get() {
+            return Ok(connector);
+        }
+        let connector = tls_connector(&self.tls).map_err(|reason| Error::Tls { reason })?;
+        Ok(self.tls_connector.get_or_init(|| connector))
+    }
+}
+
+async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| reason(&error))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error = %reason(&error), "connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+fn tls_connector(config: &TlsConfig) -> Result<TlsConnector, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(system.certs);
+    if let Some(path) = &config.ca_file {
+        let wrong = |why: String| format!("{}: {why}", path.display());
+        let certificates = CertificateDer::pem_file_iter(path).map_err(|e| wrong(e.to_string()))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| wrong(error.to_string()))?;
+        }
+    }
+    if roots.is_empty() {
+        return Err("there are no trusted certificates on this system".to_owned());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The innermost reason of an error, which is the one that tells something.
+pub(super) fn reason(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((reason, _)) => reason.to_lowercase(),
+        None => text,
+    }
+}
