@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use mesos_sdk::v1;
 use mesos_sdk::v1::master::call::Type;
 use mesos_sdk::v1::master::response::{self, Type as Answer};
 use mesos_sdk::v1::master::{Call, Response as Message};
+use serde_json::Value;
 
 use crate::cluster::MasterHandle;
-use crate::http::negotiate::{accepted, decode_call};
+use crate::http::negotiate::{Encoding, accepted, decode_call};
 use crate::http::stream::event_stream;
 use crate::http::{Refusal, Request, Response};
 use crate::views::{self, Snapshot};
@@ -48,7 +50,16 @@ async fn accept(master: &MasterHandle, request: Request) -> Result<Response, Ref
         }
         kind if is_read(kind) => {
             let snapshot = master.snapshot().await?;
-            Ok(encoding.response(&read(kind, &snapshot)))
+            Ok(Response::content(
+                StatusCode::OK,
+                encoding.media_type(),
+                written(encoding, &read(kind, &snapshot)),
+            ))
+        }
+        Type::ListFiles => {
+            let path = call.list_files.unwrap_or_default().path;
+            let message = list_files(&path)?;
+            Ok(encoding.response(&message))
         }
         Type::Teardown => {
             let teardown = call.teardown.unwrap_or_default();
@@ -211,6 +222,65 @@ fn read(kind: Type, snapshot: &Snapshot) -> Message {
     };
     message.set_type(answer);
     message
+}
+
+/// The master keeps no files; its log, which a master always has, is empty.
+fn list_files(path: &str) -> Result<Message, Refusal> {
+    if path != "/master/log" {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, ""));
+    }
+    let mut message = Message {
+        list_files: Some(response::ListFiles::default()),
+        ..Message::default()
+    };
+    message.set_type(Answer::ListFiles);
+    Ok(message)
+}
+
+/// Lists that a master prints in JSON even when they are empty.
+const LISTS: &[(&str, &[&str])] = &[
+    (
+        "get_tasks",
+        &["tasks", "unreachable_tasks", "completed_tasks"],
+    ),
+    ("get_executors", &["executors"]),
+    ("get_frameworks", &["frameworks", "completed_frameworks"]),
+    ("get_agents", &["agents", "recovered_agents"]),
+];
+
+/// Writes a message that shows state, in JSON with its empty lists.
+pub(crate) fn written<M: prost::Message + prost::Name + Default>(
+    encoding: Encoding,
+    message: &M,
+) -> Bytes {
+    let plain = encoding.encode(message);
+    if encoding == Encoding::Protobuf {
+        return plain;
+    }
+    let Ok(mut value) = serde_json::from_slice(&plain) else {
+        return plain;
+    };
+    fill(&mut value);
+    value.to_string().into()
+}
+
+fn fill(value: &mut Value) {
+    let Value::Object(object) = value else {
+        return;
+    };
+    for part in ["get_state", "subscribed"] {
+        if let Some(inner) = object.get_mut(part) {
+            fill(inner);
+        }
+    }
+    for (name, lists) in LISTS {
+        if let Some(Value::Object(part)) = object.get_mut(*name) {
+            for list in *lists {
+                part.entry(*list)
+                    .or_insert_with(|| Value::Array(Vec::new()));
+            }
+        }
+    }
 }
 
 fn flags(flags: &BTreeMap<String, String>) -> Vec<v1::Flag> {

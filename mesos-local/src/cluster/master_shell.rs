@@ -11,7 +11,6 @@ use http::StatusCode;
 use mesos_proto::v1;
 use mesos_sdk::recordio;
 use mesos_sdk::v1::scheduler;
-use prost::{Message, Name};
 use tokio::sync::{mpsc, oneshot};
 
 use super::network::{Arrival, ToAgentEnd};
@@ -20,6 +19,7 @@ use crate::http::Refusal;
 use crate::http::negotiate::Encoding;
 use crate::http::stream::EventSender;
 use crate::master::{ConnectionId, Effects, Input, LinkId, Master, MasterConfig, Reply, RequestId};
+use crate::operator_api;
 use crate::time::Timestamp;
 use crate::version;
 use crate::views::Snapshot;
@@ -393,10 +393,13 @@ impl Shell {
             }
         }
         for (connection, event) in effects.events {
-            self.send_event(connection, &event);
+            self.send_event(connection, |encoding| encoding.encode(&event));
         }
         for (connection, event) in effects.operator_events {
-            self.send_event(connection, &event);
+            self.send_event(connection, |encoding| match event.subscribed {
+                Some(_) => operator_api::written(encoding, &event),
+                None => encoding.encode(&event),
+            });
         }
         for connection in effects.closes {
             self.streams.remove(&connection);
@@ -413,11 +416,11 @@ impl Shell {
 
     /// Writes an event. A client that has gone, or is cut off because it reads
     /// too slowly, is told of by the end of its stream.
-    fn send_event<M: Message + Name + Default>(&self, connection: ConnectionId, event: &M) {
+    fn send_event(&self, connection: ConnectionId, write: impl FnOnce(Encoding) -> Bytes) {
         let Some(stream) = self.streams.get(&connection) else {
             return;
         };
-        let record: Bytes = recordio::encode(&stream.encoding.encode(event));
+        let record = recordio::encode(&write(stream.encoding));
         if let Err(error) = stream.events.send(record) {
             tracing::debug!(?connection, ?error, "an event was not sent");
         }

@@ -92,6 +92,21 @@ async fn shows_the_cluster_on_every_endpoint() {
 }
 
 #[tokio::test]
+async fn agents_answer_on_addresses_of_their_own_also_after_a_restart() {
+    let cluster = Cluster::builder().agents(2).start().await.unwrap();
+    let addresses = cluster.agent_addresses();
+    for (index, address) in addresses.iter().enumerate() {
+        assert_eq!(get(*address, "/health").await.status, 200);
+        let state = get(*address, "/slave(1)/state").await.json();
+        assert_eq!(state["hostname"], cluster.agents()[index].hostname);
+    }
+    cluster.kill_agent(1).await;
+    assert_eq!(get(addresses[0], "/health").await.status, 200);
+    cluster.start_agent(1).await;
+    assert_eq!(get(addresses[1], "/health").await.status, 200);
+}
+
+#[tokio::test]
 async fn agents_have_the_recorded_shape() {
     let cluster = cluster().await;
     let address = cluster.master_address();
@@ -157,6 +172,19 @@ async fn answers_operators_in_both_encodings() {
     let answer = exchange(address, "POST", "/api/v1", &headers, &call.encode_to_vec()).await;
     let message = mesos_sdk::v1::master::Response::decode(&*answer.body).unwrap();
     assert!(message.get_health.unwrap().healthy);
+
+    let state = operate(address, &json!({"type": "GET_STATE"})).await.json();
+    for list in ["tasks", "unreachable_tasks", "completed_tasks"] {
+        assert_eq!(state["get_state"]["get_tasks"][list], json!([]), "{list}");
+    }
+    assert_eq!(
+        state["get_state"]["get_agents"]["recovered_agents"],
+        json!([])
+    );
+
+    let files = |path| json!({"type": "LIST_FILES", "list_files": {"path": path}});
+    assert_eq!(operate(address, &files("/master/log")).await.status, 200);
+    assert_eq!(operate(address, &files("/nope")).await.status, 404);
 
     let unsupported = json!({"type": "SET_LOGGING_LEVEL", "set_logging_level":
         {"level": 1, "duration": {"nanoseconds": 1}}});

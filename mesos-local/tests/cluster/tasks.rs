@@ -118,6 +118,23 @@ async fn nothing_is_left_when_a_cluster_is_stopped_or_dropped() {
     }
 }
 
+/// The best of a few starts, as other tests run beside this one.
+#[tokio::test]
+async fn starts_in_milliseconds_with_agents_that_offer() {
+    let mut best = std::time::Duration::MAX;
+    for _ in 0..5 {
+        let start = std::time::Instant::now();
+        let cluster = Cluster::builder().agents(3).start().await.unwrap();
+        let mut scheduler = Subscription::open(cluster.master_address(), framework("first")).await;
+        for _ in 0..3 {
+            scheduler.offer().await;
+        }
+        best = best.min(start.elapsed());
+    }
+    println!("from nothing to three offers: {best:?}");
+    assert!(best.as_millis() < 200, "{best:?}");
+}
+
 #[test]
 fn can_be_dropped_outside_a_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread()
