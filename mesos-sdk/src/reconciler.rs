@@ -55,7 +55,10 @@ pub struct Reconciler {
     /// Tasks that were asked for and not answered yet.
     asked: BTreeSet<String>,
     is_subscribed: bool,
+    /// How often the open fates were asked for in vain.
     rounds: u32,
+    /// Whether fates were open since the last time all was settled.
+    is_open: bool,
     /// When what was asked is asked again, or everything is.
     next: Option<Now>,
 }
@@ -71,6 +74,7 @@ impl Reconciler {
             asked: BTreeSet::new(),
             is_subscribed: false,
             rounds: 0,
+            is_open: false,
             next: None,
         }
     }
@@ -129,8 +133,9 @@ impl Reconciler {
             return Some(self.ask(now));
         }
         if !is_due {
-            if self.is_settled() && self.rounds > 0 {
+            if self.is_settled() && self.is_open {
                 // All is answered: from now on, everything now and then.
+                self.is_open = false;
                 self.rounds = 0;
                 self.next = Some(now + self.config.implicit_interval);
             }
@@ -142,10 +147,9 @@ impl Reconciler {
             self.waiting.extend(unanswered);
             return Some(self.ask(now));
         }
-        let is_first = self.rounds == 0 && self.tasks.is_empty();
         self.next = Some(now + self.config.implicit_interval);
         // A framework that tracks nothing has nothing to compare answers with.
-        (!is_first).then(|| Ask(Vec::new()))
+        (!self.tasks.is_empty()).then(|| Ask(Vec::new()))
     }
 
     /// When [`Reconciler::step`] has something to do, apart from answers.
@@ -161,7 +165,7 @@ impl Reconciler {
             .saturating_mul(1 << self.rounds.min(20))
             .min(self.config.longest_backoff);
         self.next = Some(now + backoff);
-        self.rounds = self.rounds.max(1);
+        self.is_open = true;
         while self.asked.len() < self.config.batch {
             let Some(task) = self.waiting.pop_first() else {
                 break;
