@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod allocator;
 mod cluster;
+mod connect;
 pub mod duration;
 mod http;
 pub mod master;
@@ -16,3 +17,4 @@ mod version;
 mod views;
 
 pub use cluster::{AgentPlace, AgentSpec, Cluster, ClusterBuilder, ClusterConfig, Error};
+pub use connect::connect;
