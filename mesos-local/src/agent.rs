@@ -83,6 +83,9 @@ enum Link {
 #[derive(Debug, Clone, Copy, Default)]
 struct Counters {
     launch_errors: u64,
+    fetches_failed: u64,
+    fetches_succeeded: u64,
+    sandboxes_removed: u64,
     executors_terminated: u64,
     tasks_failed: u64,
     tasks_finished: u64,
@@ -157,12 +160,18 @@ impl Agent {
             Input::Due => self.due(now, &mut effects),
             Input::FromMaster(message) => self.receive(now, message, &mut effects),
             Input::Launched { container, pid } => {
+                self.counters.fetches_succeeded += 1;
                 self.with_executor(now, &container, &mut effects, |executor, random| {
                     executor.launched(now, pid, random)
                 });
             }
-            Input::LaunchFailed { container, message } => {
+            Input::LaunchFailed {
+                container,
+                message,
+                is_fetch,
+            } => {
                 self.counters.launch_errors += 1;
+                self.counters.fetches_failed += u64::from(is_fetch);
                 let message = format!("Failed to launch container: {message}");
                 let reason = v1::task_status::Reason::ContainerLaunchFailed;
                 self.with_executor(now, &container, &mut effects, |executor, random| {

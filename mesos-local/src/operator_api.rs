@@ -253,6 +253,15 @@ pub(crate) fn written<M: prost::Message + prost::Name + Default>(
     encoding: Encoding,
     message: &M,
 ) -> Bytes {
+    written_with(encoding, message, LISTS)
+}
+
+/// Writes a message, in JSON with the lists of each part even when empty.
+pub(crate) fn written_with<M: prost::Message + prost::Name + Default>(
+    encoding: Encoding,
+    message: &M,
+    lists: &[(&str, &[&str])],
+) -> Bytes {
     let plain = encoding.encode(message);
     if encoding == Encoding::Protobuf {
         return plain;
@@ -260,20 +269,20 @@ pub(crate) fn written<M: prost::Message + prost::Name + Default>(
     let Ok(mut value) = serde_json::from_slice(&plain) else {
         return plain;
     };
-    fill(&mut value);
+    fill(&mut value, lists);
     value.to_string().into()
 }
 
-fn fill(value: &mut Value) {
+fn fill(value: &mut Value, lists: &[(&str, &[&str])]) {
     let Value::Object(object) = value else {
         return;
     };
     for part in ["get_state", "subscribed"] {
         if let Some(inner) = object.get_mut(part) {
-            fill(inner);
+            fill(inner, lists);
         }
     }
-    for (name, lists) in LISTS {
+    for (name, lists) in lists {
         if let Some(Value::Object(part)) = object.get_mut(*name) {
             for list in *lists {
                 part.entry(*list)

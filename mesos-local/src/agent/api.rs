@@ -22,6 +22,7 @@ use crate::agent::{Agent, AgentConfig};
 use crate::http::negotiate::{accepted, decode_call};
 use crate::http::path::endpoint;
 use crate::http::{Body, Handler, Refusal, Request, Response};
+use crate::operator_api::written_with;
 use crate::time::Timestamp;
 use crate::version;
 
@@ -45,6 +46,22 @@ const ENDPOINTS: [&str; 14] = [
     "monitor/statistics",
     "state",
     "version",
+];
+
+/// Lists that an agent prints in JSON even when they are empty.
+const LISTS: &[(&str, &[&str])] = &[
+    (
+        "get_tasks",
+        &[
+            "pending_tasks",
+            "queued_tasks",
+            "launched_tasks",
+            "terminated_tasks",
+            "completed_tasks",
+        ],
+    ),
+    ("get_executors", &["executors", "completed_executors"]),
+    ("get_frameworks", &["frameworks", "completed_frameworks"]),
 ];
 
 /// Answers the requests of one agent. It does not keep the agent alive.
@@ -232,7 +249,11 @@ impl AgentApi {
             }
         };
         message.r#type = Some(answer.into());
-        Ok(encoding.response(&message))
+        Ok(Response::content(
+            StatusCode::OK,
+            encoding.media_type(),
+            written_with(encoding, &message, LISTS),
+        ))
     }
 
     async fn ask<T, F>(&self, question: F) -> Result<T, Refusal>

@@ -133,6 +133,7 @@ impl Agent {
         }
         while self.forgotten_sandboxes.len() > self.config.limits.max_forgotten_sandboxes {
             if let Some(directory) = self.forgotten_sandboxes.pop_front() {
+                self.counters.sandboxes_removed += 1;
                 effects.actions.push(Action::RemoveSandbox { directory });
             }
         }

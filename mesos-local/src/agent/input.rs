@@ -71,6 +71,8 @@ pub enum Input {
         container: ContainerKey,
         /// What went wrong.
         message: String,
+        /// It went wrong while URIs were fetched.
+        is_fetch: bool,
     },
     /// A command has ended.
     Exited {

@@ -172,7 +172,11 @@ impl Processes {
                 };
                 match result {
                     Ok(()) => self.start(launch, outputs, container.user),
-                    Err(message) => vec![failure(&launch, message)],
+                    Err(message) => vec![Input::LaunchFailed {
+                        container: launch.container,
+                        message,
+                        is_fetch: true,
+                    }],
                 }
             }
         }
@@ -324,6 +328,7 @@ fn failure(launch: &Launch, message: String) -> Input {
     Input::LaunchFailed {
         container: launch.container.clone(),
         message,
+        is_fetch: false,
     }
 }
 

@@ -276,6 +276,7 @@ fn a_launch_that_fails_names_the_reason() {
     scene.give(Input::LaunchFailed {
         container,
         message: "No such user 'x'".into(),
+        is_fetch: false,
     });
     let status = scene.sent.pop().unwrap();
     assert_eq!(status.state(), TaskFailed);
