@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mesos_local::{AgentSpec, Cluster, ClusterConfig};
+use mesos_local::{AgentSpec, Cluster, ClusterConfig, connect};
 use serde_json::json;
 
 use crate::client::{Subscription, framework, soon};
@@ -116,6 +116,20 @@ async fn nothing_is_left_when_a_cluster_is_stopped_or_dropped() {
         assert!(!directory.exists(), "{} is left", directory.display());
         assert!(tokio::net::TcpStream::connect(address).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn local_is_a_cluster_and_other_addresses_are_themselves() {
+    let local = "local".parse().unwrap();
+    let (address, cluster) = connect(&local, ClusterConfig::default()).await.unwrap();
+    let cluster = cluster.expect("a cluster");
+    assert_eq!(address.to_string(), format!("http://{}", cluster.address()));
+    Subscription::open(cluster.master_address(), framework("local")).await;
+
+    let other = "127.0.0.1:5050".parse().unwrap();
+    let (address, cluster) = connect(&other, ClusterConfig::default()).await.unwrap();
+    assert_eq!(address, other);
+    assert!(cluster.is_none());
 }
 
 /// The best of a few starts, as other tests run beside this one.
