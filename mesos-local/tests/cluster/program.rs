@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::client::get;
+use crate::client::{Subscription, framework, get, soon};
 
 /// A child that does not outlive its test.
 struct Program(Child);
@@ -45,6 +45,29 @@ async fn says_where_it_listens_and_ends_on_signals() {
 }
 
 #[tokio::test]
+async fn tasks_end_with_a_program_that_was_killed() {
+    let arguments = ["--agents", "1", "--port", "0", "--agent-port", "0"];
+    let mut child = Program(program(&arguments).stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let master = first.strip_prefix("master listening on ").expect(&first);
+    let mut scheduler = Subscription::open(master.parse().unwrap(), framework("killed")).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, "stays", "exec sleep 1000").await;
+    let status = scheduler.state("stays", "TASK_RUNNING").await;
+    let pid = &status["container_status"]["executor_pid"];
+    let pid = Pid::from_raw(i32::try_from(pid.as_i64().unwrap()).unwrap());
+    assert!(kill(pid, None).is_ok());
+    child.0.kill().unwrap();
+    soon("the task's end", async {
+        while kill(pid, None).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn serves_when_nobody_reads_what_it_prints() {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -54,7 +77,7 @@ async fn serves_when_nobody_reads_what_it_prints() {
     let arguments = ["--agents", "1", "--port", &number, "--agent-port", "0"];
     let mut child = Program(program(&arguments).stdout(Stdio::piped()).spawn().unwrap());
     drop(child.0.stdout.take());
-    crate::client::soon("an answer", async {
+    soon("an answer", async {
         while tokio::net::TcpStream::connect(port).await.is_err() {
             tokio::task::yield_now().await;
         }
