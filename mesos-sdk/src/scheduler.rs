@@ -199,6 +199,8 @@ struct Current {
     calls: Option<calls::Calls>,
     framework_id: Option<v1::FrameworkId>,
     is_stopped: bool,
+    /// A TEARDOWN was sent: that the framework is removed is what was wanted.
+    is_leaving: bool,
 }
 
 /// What the connector needs.
@@ -254,7 +256,10 @@ impl SchedulerDriver {
         Handle::new(Arc::clone(&self.shared))
     }
 
-    /// Runs the scheduler until [`Handle::stop`] is called.
+    /// Runs the scheduler until [`Handle::stop`] or [`Handle::teardown`] is
+    /// called. When it ends, and also when it is dropped, the stream is closed
+    /// and calls fail; the framework and its tasks go on unless they were torn
+    /// down.
     ///
     /// # Errors
     ///
@@ -262,17 +267,34 @@ impl SchedulerDriver {
     pub async fn run(self, mut scheduler: impl Scheduler) -> Result<(), Error> {
         let handle = self.handle();
         let connector = tokio::spawn(connector::run(Arc::clone(&self.shared), self.settings));
-        let _guard = AbortOnDrop(connector.abort_handle());
-        dispatch::run(&self.shared, &handle, &mut scheduler).await
+        let _guard = Leave {
+            connector: connector.abort_handle(),
+            shared: Arc::clone(&self.shared),
+        };
+        let result = dispatch::run(&self.shared, &handle, &mut scheduler).await;
+        let calls = self.shared.current().calls.clone();
+        if let Some(calls) = calls {
+            // What was handled is acknowledged; what cannot be comes again.
+            let _ = tokio::time::timeout(LAST_CALLS, calls.flush()).await;
+        }
+        result
     }
 }
 
-/// Ends the connector with the run, also when the run is dropped.
-struct AbortOnDrop(tokio::task::AbortHandle);
+/// How long a run that ends waits for the acknowledgements it owes.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 
-impl Drop for AbortOnDrop {
+/// Ends the connector and its subscription with the run, also when the run is
+/// dropped.
+struct Leave {
+    connector: tokio::task::AbortHandle,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Leave {
     fn drop(&mut self) {
-        self.0.abort();
+        self.connector.abort();
+        self.shared.end_subscription();
     }
 }
 
@@ -387,6 +409,7 @@ impl SchedulerDriverBuilder {
                 calls: None,
                 framework_id: self.framework.id.clone(),
                 is_stopped: false,
+                is_leaving: false,
             }),
             reconciler: Arc::new(Mutex::new(Reconciler::new(self.reconciler))),
             answered: Notify::new(),

@@ -15,6 +15,10 @@ use crate::error::Error;
 /// Time since some fixed moment.
 pub type Now = Duration;
 
+/// Assumed when a master does not say how often it sends heartbeats
+/// (`src/master/constants.hpp`).
+pub const DEFAULT_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+
 /// How a session behaves.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -139,19 +143,16 @@ pub struct Session {
     redirects: u32,
     /// Since when there has been no subscription.
     unsubscribed_since: Now,
+    /// What went wrong last.
+    last_failure: String,
     random: u64,
 }
 
 #[derive(Debug)]
 enum Phase {
-    Waiting {
-        until: Now,
-    },
+    Waiting { until: Now },
     Connecting,
-    Subscribed {
-        dead_at: Option<Now>,
-        patience: Option<Duration>,
-    },
+    Subscribed { dead_at: Now, patience: Duration },
     Failed,
 }
 
@@ -172,6 +173,7 @@ impl Session {
             failures: 0,
             redirects: 0,
             unsubscribed_since: now,
+            last_failure: "the master did not answer".to_owned(),
             random: seed,
         }
     }
@@ -195,7 +197,7 @@ impl Session {
             } => Some(self.subscribed(now, framework_id, heartbeat_interval)),
             Input::Heard => {
                 if let Phase::Subscribed { dead_at, patience } = &mut self.phase {
-                    *dead_at = patience.map(|patience| now + patience);
+                    *dead_at = now + *patience;
                 }
                 None
             }
@@ -219,7 +221,7 @@ impl Session {
         match &self.phase {
             Phase::Waiting { until } => Some(give_up.map_or(*until, |at| at.min(*until))),
             Phase::Connecting => give_up,
-            Phase::Subscribed { dead_at, .. } => *dead_at,
+            Phase::Subscribed { dead_at, .. } => Some(*dead_at),
             Phase::Failed => None,
         }
     }
@@ -235,12 +237,13 @@ impl Session {
         framework_id: v1::FrameworkId,
         heartbeat_interval: Option<Duration>,
     ) -> Output {
-        let patience = heartbeat_interval.map(|interval| interval * self.config.missed_heartbeats);
+        let interval = heartbeat_interval.unwrap_or(DEFAULT_HEARTBEAT_INTERVAL);
+        let patience = interval * self.config.missed_heartbeats;
         self.framework_id = Some(framework_id);
         self.failures = 0;
         self.redirects = 0;
         self.phase = Phase::Subscribed {
-            dead_at: patience.map(|patience| now + patience),
+            dead_at: now + patience,
             patience,
         };
         Output::Subscribed
@@ -255,7 +258,8 @@ impl Session {
             self.unsubscribed_since = now;
         }
         self.redirects = 0;
-        if let Some(error) = self.given_up(now, &reason) {
+        self.last_failure.clone_from(&reason);
+        if let Some(error) = self.given_up(now) {
             return Some(Output::Fail(error));
         }
         let retry_in = self.next_backoff();
@@ -269,14 +273,14 @@ impl Session {
         }))
     }
 
-    fn given_up(&mut self, now: Now, reason: &str) -> Option<Error> {
+    fn given_up(&mut self, now: Now) -> Option<Error> {
         let timeout = self.config.connect_timeout?;
         let waited = now.saturating_sub(self.unsubscribed_since);
         (waited >= timeout).then(|| {
             self.phase = Phase::Failed;
             Error::NotReached {
                 waited: timeout,
-                reason: reason.to_owned(),
+                reason: self.last_failure.clone(),
             }
         })
     }
@@ -292,8 +296,8 @@ impl Session {
     fn rejected(&mut self, now: Now, status: u16, message: String) -> Option<Output> {
         let error = match status {
             401 | 403 => Error::Unauthenticated { message },
-            400..=499 if status != 404 => Error::Refused { message },
-            // A master that is starting up or has no leader to name.
+            400..=499 if !matches!(status, 404 | 408 | 429) => Error::Refused { message },
+            // A master that is starting up, is busy or has no leader to name.
             _ => return self.lost(now, format!("status {status}: {message}")),
         };
         self.phase = Phase::Failed;
@@ -324,13 +328,15 @@ impl Session {
 
     fn tick(&mut self, now: Now) -> Option<Output> {
         match self.phase {
-            Phase::Waiting { until } if until <= now => self.connect(None),
-            Phase::Waiting { .. } | Phase::Connecting => self
-                .given_up(now, "the master did not answer")
-                .map(Output::Fail),
-            Phase::Subscribed {
-                dead_at: Some(at), ..
-            } if at <= now => self.lost(now, "no heartbeat came in time".to_owned()),
+            Phase::Waiting { until } => match self.given_up(now) {
+                Some(error) => Some(Output::Fail(error)),
+                None if until <= now => self.connect(None),
+                None => None,
+            },
+            Phase::Connecting => self.given_up(now).map(Output::Fail),
+            Phase::Subscribed { dead_at, .. } if dead_at <= now => {
+                self.lost(now, "no heartbeat came in time".to_owned())
+            }
             Phase::Subscribed { .. } | Phase::Failed => None,
         }
     }

@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
 use mesos_proto::v1;
 use mesos_proto::v1::scheduler::{Call, OfferConstraints, call};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::address::HostAddress;
 use crate::client::{Encoding, PATH};
@@ -47,6 +47,8 @@ struct Link {
 enum Background {
     Acknowledge(call::Acknowledge),
     Decline(v1::OfferId),
+    /// To be answered when all before it was sent.
+    Flush(oneshot::Sender<()>),
 }
 
 impl Calls {
@@ -420,6 +422,15 @@ impl Calls {
         let _ = self.background.send(Background::Acknowledge(acknowledge));
     }
 
+    /// Waits until what was given to the background has been sent.
+    pub(crate) async fn flush(&self) {
+        let (sent, wait) = oneshot::channel();
+        if self.background.send(Background::Flush(sent)).is_ok() {
+            // An error is the worker's end, which has nothing left to send.
+            let _ = wait.await;
+        }
+    }
+
     pub(crate) fn decline_in_background(&self, offer_id: v1::OfferId) {
         let _ = self.background.send(Background::Decline(offer_id));
     }
@@ -459,7 +470,10 @@ impl Link {
         let is_other_stream = match response.status {
             StatusCode::OK | StatusCode::ACCEPTED => return Ok(()),
             StatusCode::FORBIDDEN => response.body.starts_with(b"Framework is not subscribed"),
-            StatusCode::BAD_REQUEST => response.body.starts_with(b"The stream ID"),
+            StatusCode::BAD_REQUEST => {
+                response.body.starts_with(b"The stream ID")
+                    || response.body.starts_with(b"Framework cannot be found")
+            }
             status => status.is_redirection() || status.is_server_error(),
         };
         if is_other_stream {
@@ -500,8 +514,15 @@ fn acknowledgement(acknowledge: call::Acknowledge) -> Call {
 /// Sends acknowledgements, some at a time, and declines, many at once.
 async fn in_background(link: Arc<Link>, mut work: mpsc::UnboundedReceiver<Background>) {
     let mut under_way = FuturesUnordered::new();
+    let mut flushes: Vec<oneshot::Sender<()>> = Vec::new();
     let mut batch = Vec::new();
     loop {
+        if under_way.is_empty() {
+            for flush in flushes.drain(..) {
+                // Who asked may have lost patience.
+                let _ = flush.send(());
+            }
+        }
         let room = ACKNOWLEDGEMENTS_AT_ONCE.saturating_sub(under_way.len());
         tokio::select! {
             received = work.recv_many(&mut batch, room.max(1)), if room > 0 => {
@@ -513,6 +534,7 @@ async fn in_background(link: Arc<Link>, mut work: mpsc::UnboundedReceiver<Backgr
                     match item {
                         Background::Acknowledge(ack) => under_way.push(link.send(acknowledgement(ack))),
                         Background::Decline(offer_id) => declined.push(offer_id),
+                        Background::Flush(sent) => flushes.push(sent),
                     }
                 }
                 if !declined.is_empty() {

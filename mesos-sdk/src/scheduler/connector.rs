@@ -142,11 +142,8 @@ impl Connector {
     }
 
     fn close(&mut self) {
-        if let Some((_, calls)) = self.stream.take() {
-            calls.end();
-            self.shared.current().calls = None;
-            self.shared.lanes.void_offers();
-            self.shared.reconciler().disconnected();
+        if self.stream.take().is_some() {
+            self.shared.end_subscription();
         }
     }
 
@@ -217,6 +214,16 @@ impl Connector {
 }
 
 impl Shared {
+    /// Calls fail from here on, and offers are void.
+    pub(super) fn end_subscription(&self) {
+        let calls = self.current().calls.take();
+        if let Some(calls) = calls {
+            calls.end();
+        }
+        self.lanes.void_offers();
+        self.reconciler().disconnected();
+    }
+
     pub(super) fn current(&self) -> std::sync::MutexGuard<'_, super::Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -31,7 +31,10 @@ pub(super) async fn run(
             item = shared.lanes.next() => item,
         };
         if let Item::End(error) = item {
-            return Err(error);
+            return match error {
+                Error::Removed { .. } if shared.current().is_leaving => Ok(()),
+                error => Err(error),
+            };
         }
         let (method, result) = dispatch(shared, handle, scheduler, &mut handled, item).await;
         result.map_err(|source| Error::Scheduler { method, source })?;

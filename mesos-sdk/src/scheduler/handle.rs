@@ -252,13 +252,22 @@ impl Handle {
         self.calls_for("REQUEST")?.request(requests).await
     }
 
-    /// See [`Calls::teardown`].
+    /// Removes the framework: all its tasks are killed, and its id is used up.
+    /// When the master has taken the call, the run ends with `Ok`.
     ///
     /// # Errors
     ///
-    /// As [`Handle::send`].
+    /// As [`Handle::send`]; then the run goes on.
     pub async fn teardown(&self) -> Result<(), CallError> {
-        self.calls_for("TEARDOWN")?.teardown().await
+        let calls = self.calls_for("TEARDOWN")?;
+        // The stream may end before the answer comes.
+        self.0.current().is_leaving = true;
+        let result = calls.teardown().await;
+        match &result {
+            Ok(()) => self.stop(),
+            Err(error) => self.0.current().is_leaving = !error.had_no_effect(),
+        }
+        result
     }
 
     /// See [`Calls::update_framework`].

@@ -95,6 +95,33 @@ fn five_missed_heartbeats_end_a_subscription() {
 }
 
 #[test]
+fn a_master_that_does_not_say_how_often_its_heart_beats_is_watched_too() {
+    let mut session = session(SessionConfig::default());
+    let input = Input::Subscribed {
+        framework_id: crate::ids::framework_id("F"),
+        heartbeat_interval: None,
+    };
+    session.step(at(0), input);
+    assert_eq!(session.wake_at(), Some(at(75)));
+}
+
+#[test]
+fn who_gives_up_says_what_went_wrong_last() {
+    let mut session = session(SessionConfig {
+        connect_timeout: Some(Duration::from_secs(1)),
+        ..SessionConfig::default()
+    });
+    session.step(at(0), Input::Start);
+    let reason = "cannot connect".to_owned();
+    session.step(Duration::from_millis(990), Input::NotOpened { reason });
+    let Some(Output::Fail(error)) = session.step(at(1), Input::Tick) else {
+        panic!("time is up");
+    };
+    assert!(error.to_string().ends_with("cannot connect"), "{error}");
+    assert_eq!(session.wake_at(), None);
+}
+
+#[test]
 fn redirects_are_followed_but_not_for_ever() {
     let mut session = session(SessionConfig::default());
     session.step(at(0), Input::Start);
