@@ -94,7 +94,8 @@ pub(crate) struct Arguments {
     agent_port: u16,
 
     /// Where sandboxes lie, and stay. Without it: a temporary directory that is
-    /// removed at the end.
+    /// removed at the end, in TMPDIR where that is set, in /dev/shm where there
+    /// is room, or else in /tmp.
     #[arg(long, env = "MESOS_LOCAL_WORK_DIR", value_name = "DIRECTORY")]
     work_dir: Option<PathBuf>,
 

@@ -12,6 +12,7 @@ pub mod messages;
 mod operator_api;
 mod random;
 mod scheduler_api;
+mod scratch;
 pub mod time;
 mod version;
 mod views;

@@ -48,13 +48,15 @@ fn output(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// `runs/latest` names the newest run.
+/// `runs/latest` names the newest run. A short relative target lies in the
+/// link's own inode; a long one would take a block of the disk.
 fn link_latest(directory: &Path) -> io::Result<()> {
     let link = directory.with_file_name("latest");
-    match symlink(directory, &link) {
+    let target = directory.file_name().unwrap_or_default();
+    match symlink(target, &link) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             fs::remove_file(&link)?;
-            symlink(directory, &link)
+            symlink(target, &link)
         }
         result => result,
     }
@@ -102,7 +104,8 @@ pub(crate) fn remove(directory: &Path) -> io::Result<()> {
         return Ok(());
     };
     let latest = runs.join("latest");
-    if fs::read_link(&latest).is_ok_and(|target| target == directory) {
+    if fs::read_link(&latest).is_ok_and(|target| Some(target.as_os_str()) == directory.file_name())
+    {
         fs::remove_file(&latest)?;
     }
     // Other runs keep both directories, which is no error.

@@ -14,6 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, Uid};
@@ -22,14 +23,20 @@ use nix::unistd::{Pid, Uid};
 /// die, as those in an uninterruptible wait.
 const SWEEPS: u32 = 50;
 
+/// How long stopping may take to remove a temporary work directory.
+const CLEARING: Duration = Duration::from_millis(200);
+
 /// Read by the warden's shell. `$1` is the work directory, `$2` says whether
-/// it is to be removed. Groups come as `+N` and `-N`, one a line.
+/// it is to be removed. Groups come as `+N` and `-N`, one a line, and `=DIR` when
+/// the directory was given another name.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM PIPE
+dir=$1
 groups=' '
 while read -r line; do
   n=${line#?}
   case $line in
+    =*) dir=$n ;;
     +*) groups="$groups$n " ;;
     -*) groups="${groups%% $n *} ${groups#* $n }" ;;
   esac
@@ -46,7 +53,7 @@ while [ $tries -lt 50 ]; do
   tries=$((tries + 1))
   sleep 0.05
 done
-[ "$2" = temporary ] && rm -rf -- "$1"
+[ "$2" = temporary ] && rm -rf -- "$dir"
 exit 0
 "#;
 
@@ -141,17 +148,33 @@ impl Warden {
             kill_group(Pid::from_raw(group));
         }
         sweep(&self.work_dir);
-        if self.is_temporary
-            && let Err(error) = fs::remove_dir_all(&self.work_dir)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(directory = %self.work_dir.display(), %error, "cannot remove the work directory");
+        if self.is_temporary && self.clear().is_err() {
+            // Nobody shall wait for a slow disk: the directory gets out of the
+            // way, and the shell removes it once the pipe is closed.
+            let gone = self.work_dir.with_extension("gone");
+            if fs::rename(&self.work_dir, &gone).is_ok() {
+                let name = gone.as_os_str().as_encoded_bytes();
+                let _ = shell.pipe.write_all(&[b"=", name, b"\n"].concat());
+            }
+            drop(shell.pipe);
+            // Somebody has to take note of its end.
+            std::thread::spawn(move || shell.child.wait());
+            return;
         }
         // The pipe must outlive the shell, or it would sweep once more.
         if shell.child.kill().is_ok() {
             let _ = shell.child.wait();
         }
         drop(shell.pipe);
+    }
+
+    /// Removes the work directory, unless that takes too long.
+    fn clear(&self) -> io::Result<()> {
+        remove_until(&self.work_dir, Instant::now() + CLEARING)?;
+        match fs::remove_dir(&self.work_dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -174,6 +197,27 @@ impl State {
             }
         }
     }
+}
+
+/// Removes what is in a directory, as far as it gets in time.
+fn remove_until(directory: &Path, end: Instant) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        if Instant::now() > end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_until(&entry.path(), end)?;
+            fs::remove_dir(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// SIGKILL to every member of a group; a group that is gone is fine.
@@ -201,7 +245,7 @@ fn sweep(work_dir: &Path) {
         for pid in found {
             let _ = kill(pid, Signal::SIGKILL);
         }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

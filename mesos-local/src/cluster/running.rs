@@ -18,6 +18,7 @@ use super::{AgentPlace, ClusterConfig, Error};
 use crate::agent::{AgentConfig, AgentHandle, AgentLimits, AgentShell, MasterLink, Warden};
 use crate::http::{Limits, ServerControl, serve};
 use crate::master_api::MasterApi;
+use crate::scratch;
 use crate::version::MESOS_VERSION;
 
 /// What the cluster is told. Each order is answered when it is carried out.
@@ -125,11 +126,15 @@ fn work_dir(config: &ClusterConfig) -> Result<PathBuf, Error> {
             std::fs::create_dir_all(directory).map_err(refuse)?;
             directory.canonicalize().map_err(refuse)
         }
-        None => tempfile::Builder::new()
-            .prefix("mesos-local-")
-            .tempdir()
-            .map(tempfile::TempDir::keep)
-            .map_err(refuse),
+        None => {
+            let mut builder = tempfile::Builder::new();
+            builder.prefix("mesos-local-");
+            builder
+                .tempdir_in(scratch::parent())
+                .or_else(|_| builder.tempdir())
+                .map(tempfile::TempDir::keep)
+                .map_err(refuse)
+        }
     }
 }
 

@@ -19,10 +19,13 @@ async fn nothing_survives_a_holder_that_is_killed() {
     if std::env::var_os(HOLDER).is_some() {
         return hold().await;
     }
+    // What the holder itself cannot remove any more goes with this.
+    let directory = tempfile::tempdir().unwrap();
     let mut holder = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
         .arg("agent::tests::warden::nothing_survives_a_holder_that_is_killed")
         .env(HOLDER, "1")
+        .env("TMPDIR", directory.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
