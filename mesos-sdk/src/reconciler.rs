@@ -1,12 +1,14 @@
 //! Reconciliation as a routine, as logic without io
 //! (`docs/reconciliation.md`): after each subscription the tasks whose fate is
 //! open are asked for, a batch at a time and with growing patience, until each
-//! is answered; from then on everything is asked for now and then.
+//! is answered; and now and then everything is asked for.
 //!
 //! Silence is a legal answer: a master that waits for an agent says nothing of
-//! its tasks.
+//! its tasks. A task that is silent does not hold the others up. A task that was
+//! launched and never heard of is asked for too: an ACCEPT can be lost.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mesos_proto::v1;
@@ -17,16 +19,19 @@ use crate::session::Now;
 /// How patient a reconciler is.
 #[derive(Debug, Clone)]
 pub struct ReconcilerConfig {
-    /// The wait before tasks that were not answered are asked for again; it
-    /// doubles from then on.
+    /// The wait before a task that was not answered is asked for again; it
+    /// doubles from then on. The next batch waits for the answers of the last,
+    /// but not longer than this.
     pub shortest_backoff: Duration,
     /// The longest wait.
     pub longest_backoff: Duration,
     /// How many tasks are asked for at once. It bounds how many answers can
     /// wait to be handled.
     pub batch: usize,
-    /// How often everything is asked for once all is answered.
+    /// How often everything is asked for.
     pub implicit_interval: Duration,
+    /// How long nothing may be heard of a task that was launched.
+    pub launch_patience: Duration,
 }
 
 impl Default for ReconcilerConfig {
@@ -36,6 +41,7 @@ impl Default for ReconcilerConfig {
             longest_backoff: Duration::from_secs(300),
             batch: 1000,
             implicit_interval: Duration::from_secs(900),
+            launch_patience: Duration::from_secs(60),
         }
     }
 }
@@ -48,19 +54,33 @@ pub struct Ask(pub Vec<reconcile::Task>);
 #[derive(Debug)]
 pub struct Reconciler {
     config: ReconcilerConfig,
-    /// Tasks that are not known to have ended, and where they were launched.
-    tasks: BTreeMap<String, Option<v1::AgentId>>,
-    /// Tasks to ask for in this round.
-    waiting: BTreeSet<String>,
-    /// Tasks that were asked for and not answered yet.
-    asked: BTreeSet<String>,
+    /// Tasks that are not known to have ended.
+    tasks: BTreeMap<Arc<str>, Fate>,
+    /// Those of which something is to be heard, by when to ask.
+    open: BTreeSet<(Now, Arc<str>)>,
+    /// Those that are to be asked for after a wait that begins with the next
+    /// step.
+    later: Vec<(Arc<str>, Duration)>,
+    /// Agents are few: their ids are kept once.
+    agents: BTreeSet<Arc<str>>,
+    /// The last batch, how many of it were not answered, and how long that
+    /// holds the next one up.
+    batch: u64,
+    unanswered: usize,
+    batch_until: Now,
+    implicit_at: Now,
     is_subscribed: bool,
-    /// How often the open fates were asked for in vain.
-    rounds: u32,
-    /// Whether fates were open since the last time all was settled.
-    is_open: bool,
-    /// When what was asked is asked again, or everything is.
-    next: Option<Now>,
+}
+
+#[derive(Debug, Default)]
+struct Fate {
+    agent: Option<Arc<str>>,
+    /// When to ask, while the fate is open.
+    due: Option<Now>,
+    /// How often it was asked for in vain.
+    asked: u32,
+    /// The batch in which it was asked for and not answered yet.
+    batch: Option<u64>,
 }
 
 impl Reconciler {
@@ -70,30 +90,56 @@ impl Reconciler {
         Self {
             config,
             tasks: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            asked: BTreeSet::new(),
+            open: BTreeSet::new(),
+            later: Vec::new(),
+            agents: BTreeSet::new(),
+            batch: 0,
+            unanswered: 0,
+            batch_until: Now::ZERO,
+            implicit_at: Now::ZERO,
             is_subscribed: false,
-            rounds: 0,
-            is_open: false,
-            next: None,
         }
     }
 
-    /// A task has been launched, or is known from before. Its fate is open.
-    pub fn track(&mut self, task_id: &v1::TaskId, agent_id: Option<v1::AgentId>) {
-        self.tasks.insert(task_id.value.clone(), agent_id);
+    /// A task is known from before; its fate is open, and it is asked for with
+    /// the next step that finds a subscription.
+    pub fn track(&mut self, task_id: &v1::TaskId, agent_id: Option<&v1::AgentId>) {
+        let task = self.fate(&task_id.value, agent_id);
+        self.set_due(&task, Some(Now::ZERO));
     }
 
-    /// A task needs no reconciliation any more: it has ended.
-    pub fn settle(&mut self, task_id: &v1::TaskId) {
-        self.tasks.remove(&task_id.value);
-        self.answer(task_id);
+    /// A task is being launched. It is asked for when nothing is heard of it.
+    pub fn launched(&mut self, task_id: &v1::TaskId, agent_id: &v1::AgentId) {
+        let task = self.fate(&task_id.value, Some(agent_id));
+        self.later.push((task, self.config.launch_patience));
     }
 
-    /// The master has said something of a task.
-    pub fn answer(&mut self, task_id: &v1::TaskId) {
-        self.waiting.remove(&task_id.value);
-        self.asked.remove(&task_id.value);
+    /// The master has said something of a task, and it could not be kept: it is
+    /// to be asked for again.
+    pub fn unheard(&mut self, task_id: &v1::TaskId, agent_id: Option<&v1::AgentId>) {
+        let task = self.fate(&task_id.value, agent_id);
+        self.close(&task);
+        self.later.push((task, self.config.shortest_backoff));
+    }
+
+    /// The master has said something of a task that goes on. Says whether the
+    /// next step may have something to ask because of it.
+    pub fn answer(&mut self, task_id: &v1::TaskId, agent_id: Option<&v1::AgentId>) -> bool {
+        let task = self.fate(&task_id.value, agent_id);
+        self.close(&task)
+    }
+
+    /// A task needs no reconciliation any more: it has ended, was never
+    /// launched, or nobody knows it. Says whether the next step may have
+    /// something to ask because of it.
+    pub fn settle(&mut self, task_id: &v1::TaskId) -> bool {
+        let Some((task, _)) = self.tasks.get_key_value(&*task_id.value) else {
+            return false;
+        };
+        let task = Arc::clone(task);
+        let goes_on = self.close(&task);
+        self.tasks.remove(&task);
+        goes_on
     }
 
     /// How many tasks are tracked.
@@ -102,207 +148,154 @@ impl Reconciler {
         self.tasks.len()
     }
 
-    /// Whether each tracked task has been answered since the subscription.
+    /// Whether there is no tracked task of which something is to be heard.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.waiting.is_empty() && self.asked.is_empty()
+        self.open.is_empty()
     }
 
-    /// A subscription has begun: every fate is open again.
-    pub fn subscribed(&mut self, now: Now) {
+    /// A subscription has begun: every fate is open again. `is_takeover`: of a
+    /// framework that had its id before, so that the master may know of tasks
+    /// that are not tracked here, and everything is asked for.
+    pub fn subscribed(&mut self, now: Now, is_takeover: bool) {
         self.is_subscribed = true;
-        self.rounds = 0;
-        self.waiting = self.tasks.keys().cloned().collect();
-        self.asked.clear();
-        self.next = Some(now);
+        self.unanswered = 0;
+        self.later.clear();
+        self.open.clear();
+        for (task, fate) in &mut self.tasks {
+            fate.asked = 0;
+            fate.batch = None;
+            fate.due = Some(now);
+            self.open.insert((now, Arc::clone(task)));
+        }
+        self.implicit_at = if is_takeover {
+            now
+        } else {
+            now + self.config.implicit_interval
+        };
     }
 
     /// There is nobody to ask.
     pub fn disconnected(&mut self) {
         self.is_subscribed = false;
-        self.next = None;
     }
 
-    /// What is to be asked now, if anything.
+    /// What is to be asked now, if anything. To be called until it is nothing.
     pub fn step(&mut self, now: Now) -> Option<Ask> {
         if !self.is_subscribed {
             return None;
         }
-        let is_due = self.next.is_some_and(|next| next <= now);
-        if self.asked.is_empty() && !self.waiting.is_empty() {
-            return Some(self.ask(now));
-        }
-        if !is_due {
-            if self.is_settled() && self.is_open {
-                // All is answered: from now on, everything now and then.
-                self.is_open = false;
-                self.rounds = 0;
-                self.next = Some(now + self.config.implicit_interval);
+        for (task, wait) in std::mem::take(&mut self.later) {
+            // It may have ended meanwhile, or been heard of.
+            if self.tasks.get(&task).is_some_and(|fate| fate.due.is_none()) {
+                self.set_due(&task, Some(now + wait));
             }
+        }
+        if self.unanswered > 0 && now < self.batch_until {
             return None;
         }
-        if !self.asked.is_empty() {
-            self.rounds += 1;
-            let unanswered = std::mem::take(&mut self.asked);
-            self.waiting.extend(unanswered);
-            return Some(self.ask(now));
+        let tasks = self.take_batch(now);
+        if !tasks.is_empty() {
+            return Some(Ask(tasks));
         }
-        self.next = Some(now + self.config.implicit_interval);
-        // A framework that tracks nothing has nothing to compare answers with.
-        (!self.tasks.is_empty()).then(|| Ask(Vec::new()))
+        if now < self.implicit_at {
+            return None;
+        }
+        self.implicit_at = now + self.config.implicit_interval;
+        Some(Ask(Vec::new()))
     }
 
     /// When [`Reconciler::step`] has something to do, apart from answers.
     #[must_use]
     pub fn wake_at(&self) -> Option<Now> {
-        self.next
+        if !self.is_subscribed {
+            return None;
+        }
+        if !self.later.is_empty() {
+            return Some(Now::ZERO);
+        }
+        let explicit = self.open.first().map(|(due, _)| *due);
+        let due = explicit.map_or(self.implicit_at, |due| due.min(self.implicit_at));
+        Some(if self.unanswered > 0 {
+            due.max(self.batch_until)
+        } else {
+            due
+        })
     }
 
-    fn ask(&mut self, now: Now) -> Ask {
-        let backoff = self
-            .config
-            .shortest_backoff
-            .saturating_mul(1 << self.rounds.min(20))
-            .min(self.config.longest_backoff);
-        self.next = Some(now + backoff);
-        self.is_open = true;
-        while self.asked.len() < self.config.batch {
-            let Some(task) = self.waiting.pop_first() else {
-                break;
-            };
-            self.asked.insert(task);
+    /// Takes the tasks that are due, the longest due ones first.
+    fn take_batch(&mut self, now: Now) -> Vec<reconcile::Task> {
+        let mut tasks = Vec::new();
+        self.batch += 1;
+        while tasks.len() < self.config.batch.max(1)
+            && let Some((_, task)) = self.open.first().filter(|(due, _)| *due <= now)
+        {
+            let task = Arc::clone(task);
+            let fate = self.tasks.get_mut(&task).expect("what is open is tracked");
+            fate.batch = Some(self.batch);
+            tasks.push(reconcile::Task {
+                task_id: crate::ids::task_id(&*task),
+                agent_id: fate.agent.as_deref().map(crate::ids::agent_id),
+            });
+            let backoff = self
+                .config
+                .shortest_backoff
+                .saturating_mul(1 << fate.asked.min(20))
+                .min(self.config.longest_backoff);
+            fate.asked += 1;
+            self.set_due(&task, Some(now + backoff));
         }
-        let tasks = self.asked.iter().map(|task| reconcile::Task {
-            task_id: crate::ids::task_id(task),
-            agent_id: self.tasks.get(task).cloned().flatten(),
+        self.unanswered = tasks.len();
+        self.batch_until = now + self.config.shortest_backoff;
+        tasks
+    }
+
+    /// The entry of a task, made when it is not there.
+    fn fate(&mut self, task_id: &str, agent_id: Option<&v1::AgentId>) -> Arc<str> {
+        let agent = agent_id.map(|agent_id| {
+            let known = self.agents.get(&*agent_id.value).map(Arc::clone);
+            known.unwrap_or_else(|| {
+                let agent: Arc<str> = Arc::from(&*agent_id.value);
+                self.agents.insert(Arc::clone(&agent));
+                agent
+            })
         });
-        Ask(tasks.collect())
+        let known = self.tasks.get_key_value(task_id);
+        let task = known.map_or_else(|| Arc::from(task_id), |(task, _)| Arc::clone(task));
+        let fate = self.tasks.entry(Arc::clone(&task)).or_default();
+        if agent.is_some() {
+            fate.agent = agent;
+        }
+        task
+    }
+
+    /// Nothing more is to be heard of a task for now. Says whether this ended
+    /// what the next batch waits for.
+    fn close(&mut self, task: &Arc<str>) -> bool {
+        self.set_due(task, None);
+        let Some(fate) = self.tasks.get_mut(task) else {
+            return false;
+        };
+        fate.asked = 0;
+        if fate.batch.take() != Some(self.batch) || self.unanswered == 0 {
+            return false;
+        }
+        self.unanswered -= 1;
+        self.unanswered == 0
+    }
+
+    fn set_due(&mut self, task: &Arc<str>, due: Option<Now>) {
+        let Some(fate) = self.tasks.get_mut(task) else {
+            return;
+        };
+        if let Some(earlier) = std::mem::replace(&mut fate.due, due) {
+            self.open.remove(&(earlier, Arc::clone(task)));
+        }
+        if let Some(due) = due {
+            self.open.insert((due, Arc::clone(task)));
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::ids::task_id;
-
-    fn at(seconds: u64) -> Now {
-        Duration::from_secs(seconds)
-    }
-
-    fn reconciler(tasks: usize, batch: usize) -> Reconciler {
-        let mut reconciler = Reconciler::new(ReconcilerConfig {
-            batch,
-            ..ReconcilerConfig::default()
-        });
-        for task in 0..tasks {
-            reconciler.track(&task_id(format!("t{task}")), None);
-        }
-        reconciler.subscribed(at(0));
-        reconciler
-    }
-
-    fn ids(ask: Option<Ask>) -> Vec<String> {
-        let Ask(tasks) = ask.expect("something is asked");
-        tasks.into_iter().map(|task| task.task_id.value).collect()
-    }
-
-    #[test]
-    fn asks_again_until_each_task_is_answered() {
-        let mut reconciler = reconciler(2, 10);
-        assert_eq!(ids(reconciler.step(at(0))), ["t0", "t1"]);
-        reconciler.answer(&task_id("t0"));
-        assert_eq!(reconciler.step(at(1)), None);
-        assert_eq!(ids(reconciler.step(at(2))), ["t1"]);
-        let next = reconciler.wake_at().unwrap();
-        assert_eq!(next, at(2 + 4));
-        assert_eq!(ids(reconciler.step(next)), ["t1"]);
-        reconciler.answer(&task_id("t1"));
-        assert_eq!(reconciler.step(next), None);
-        assert!(reconciler.is_settled());
-        assert_eq!(reconciler.wake_at(), Some(next + Duration::from_secs(900)));
-        assert_eq!(
-            reconciler.step(next + Duration::from_secs(900)),
-            Some(Ask(vec![]))
-        );
-    }
-
-    #[test]
-    fn the_wait_is_truncated() {
-        let mut reconciler = reconciler(1, 10);
-        let mut now = at(0);
-        for _ in 0..30 {
-            reconciler.step(now);
-            let next = reconciler.wake_at().unwrap();
-            assert!(next - now <= Duration::from_secs(300));
-            now = next;
-        }
-    }
-
-    #[test]
-    fn the_next_batch_waits_for_the_answers_of_the_last() {
-        let mut reconciler = reconciler(5, 2);
-        let mut seen = Vec::new();
-        while let Some(ask) = reconciler.step(at(0)) {
-            let ids = ids(Some(ask));
-            assert!(ids.len() <= 2);
-            for id in &ids {
-                assert_eq!(reconciler.step(at(0)), None);
-                reconciler.answer(&task_id(id));
-            }
-            seen.extend(ids);
-        }
-        assert_eq!(seen, ["t0", "t1", "t2", "t3", "t4"]);
-    }
-
-    #[test]
-    fn a_new_subscription_opens_every_fate_again() {
-        let mut reconciler = reconciler(1, 2);
-        reconciler.step(at(0));
-        reconciler.answer(&task_id("t0"));
-        reconciler.disconnected();
-        assert_eq!(reconciler.step(at(5)), None);
-        reconciler.subscribed(at(6));
-        assert_eq!(ids(reconciler.step(at(6))), ["t0"]);
-        reconciler.settle(&task_id("t0"));
-        assert_eq!(reconciler.tracked(), 0);
-    }
-
-    #[test]
-    fn a_framework_without_tasks_asks_nothing_at_first() {
-        let mut reconciler = reconciler(0, 2);
-        assert_eq!(reconciler.step(at(0)), None);
-    }
-
-    proptest! {
-        #[test]
-        fn every_task_is_asked_for_until_it_is_answered(
-            tasks in 1..40_usize, batch in 1..10_usize, answers in prop::collection::vec(any::<bool>(), 400),
-        ) {
-            let mut reconciler = reconciler(tasks, batch);
-            let mut open: BTreeSet<String> = (0..tasks).map(|t| format!("t{t}")).collect();
-            let mut now = at(0);
-            let mut answers = answers.into_iter().chain(std::iter::repeat(true));
-            for _ in 0..2000 {
-                if open.is_empty() { break; }
-                if let Some(Ask(asked)) = reconciler.step(now) {
-                    for task in asked {
-                        prop_assert!(open.contains(&task.task_id.value), "asked twice");
-                        if answers.next() == Some(true) {
-                            reconciler.answer(&task.task_id);
-                            open.remove(&task.task_id.value);
-                        }
-                    }
-                } else {
-                    now = reconciler.wake_at().unwrap();
-                }
-            }
-            prop_assert!(open.is_empty(), "never asked for: {open:?}");
-            reconciler.step(now);
-            prop_assert!(reconciler.is_settled());
-        }
-    }
-}
+mod tests;

@@ -16,6 +16,21 @@
 //! once because they are recognised and acknowledged after the fact; a launch
 //! happens at most once for each ACCEPT; that a call was taken means that it is
 //! queued, not done; of a call that was cut off only reconciliation tells.
+//!
+//! # Metrics
+//!
+//! Recorded through the [`metrics`](https://docs.rs/metrics) facade; without a
+//! recorder they cost next to nothing.
+//!
+//! | name | kind | labels | counts |
+//! |---|---|---|---|
+//! | `mesos_sdk_subscriptions_total` | counter | | subscriptions that began |
+//! | `mesos_sdk_disconnects_total` | counter | | subscriptions that were lost, and tries that failed |
+//! | `mesos_sdk_events_total` | counter | `type` | events read |
+//! | `mesos_sdk_calls_total` | counter | `type`, `outcome`: `accepted`, `failed` | calls made |
+//! | `mesos_sdk_call_seconds` | histogram | `type` | how long the master took to answer |
+//! | `mesos_sdk_waiting_events` | gauge | | events read and not handled yet, offers apart |
+//! | `mesos_sdk_tracked_tasks` | gauge | | tasks not known to be over |
 
 pub mod calls;
 mod connector;

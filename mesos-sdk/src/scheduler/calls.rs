@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -124,17 +125,32 @@ impl Calls {
         operations: Vec<v1::offer::Operation>,
         filters: Option<v1::Filters>,
     ) -> Result<(), CallError> {
-        self.link.track_launches(&operations);
-        self.send(Call {
-            r#type: Some(call::Type::Accept as i32),
-            accept: Some(call::Accept {
-                offer_ids,
-                operations,
-                filters,
-            }),
-            ..Default::default()
-        })
-        .await
+        let launched = launched(&operations);
+        // Before the call, since an update may be read before its answer.
+        self.link.with_reconciler(|reconciler| {
+            for (task_id, agent_id) in &launched {
+                reconciler.launched(task_id, agent_id);
+            }
+        });
+        let result = self
+            .send(Call {
+                r#type: Some(call::Type::Accept as i32),
+                accept: Some(call::Accept {
+                    offer_ids,
+                    operations,
+                    filters,
+                }),
+                ..Default::default()
+            })
+            .await;
+        if result.as_ref().is_err_and(CallError::had_no_effect) {
+            self.link.with_reconciler(|reconciler| {
+                for (task_id, _) in &launched {
+                    reconciler.settle(task_id);
+                }
+            });
+        }
+        result
     }
 
     /// Declines offers; without filters for five seconds.
@@ -439,10 +455,12 @@ impl Calls {
 impl Link {
     async fn send(&self, mut call: Call) -> Result<(), CallError> {
         let name = call_name(&call);
+        let begun = Instant::now();
         let result = self.try_send(name, &mut call).await;
         let outcome = if result.is_ok() { "accepted" } else { "failed" };
         metrics::counter!("mesos_sdk_calls_total", "type" => name, "outcome" => outcome)
             .increment(1);
+        metrics::histogram!("mesos_sdk_call_seconds", "type" => name).record(begun.elapsed());
         if let Err(error) = &result {
             tracing::debug!(call = name, %error, "call failed");
         }
@@ -486,21 +504,23 @@ impl Link {
         })
     }
 
-    fn track_launches(&self, operations: &[v1::offer::Operation]) {
+    fn with_reconciler(&self, change: impl FnOnce(&mut Reconciler)) {
         let tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(reconciler) = tracker.as_ref() else {
-            return;
-        };
-        let mut reconciler = reconciler.lock().unwrap_or_else(PoisonError::into_inner);
-        let single = operations.iter().filter_map(|o| o.launch.as_ref());
-        let grouped = operations.iter().filter_map(|o| o.launch_group.as_ref());
-        let tasks = single
-            .flat_map(|launch| &launch.task_infos)
-            .chain(grouped.flat_map(|launch| &launch.task_group.tasks));
-        for task in tasks {
-            reconciler.track(&task.task_id, Some(task.agent_id.clone()));
+        if let Some(reconciler) = tracker.as_ref() {
+            change(&mut reconciler.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
+}
+
+/// The tasks that operations launch, and where.
+fn launched(operations: &[v1::offer::Operation]) -> Vec<(v1::TaskId, v1::AgentId)> {
+    let single = operations.iter().filter_map(|o| o.launch.as_ref());
+    let grouped = operations.iter().filter_map(|o| o.launch_group.as_ref());
+    single
+        .flat_map(|launch| &launch.task_infos)
+        .chain(grouped.flat_map(|launch| &launch.task_group.tasks))
+        .map(|task| (task.task_id.clone(), task.agent_id.clone()))
+        .collect()
 }
 
 fn acknowledgement(acknowledge: call::Acknowledge) -> Call {

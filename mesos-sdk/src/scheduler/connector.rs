@@ -5,16 +5,20 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesos_proto::v1::scheduler::{call, event};
+use mesos_proto::v1::scheduler::{Event, call, event};
+use mesos_proto::v1::task_status::Reason;
 use tokio::time::Instant;
 
 use super::calls::Calls;
-use super::lanes::Item;
+use super::lanes::{Item, count};
 use super::{Settings, Shared};
 use crate::address::HostAddress;
-use crate::client::{EventStream, StreamError, SubscribeError, Subscription, peek_type};
+use crate::client::{Encoding, EventStream, StreamError, SubscribeError, Subscription, peek_type};
 use crate::reconciler::Ask;
 use crate::session::{Input, Output, Session};
+
+/// Answers to reconciliation that come while more than this waits are put off.
+const MOST_ANSWERS_WAITING: usize = 10_000;
 
 pub(super) async fn run(shared: Arc<Shared>, settings: Settings) {
     let started = Instant::now();
@@ -30,6 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>, settings: Settings) {
         session,
         started,
         stream: None,
+        has_subscribed: false,
     };
     connector.run().await;
 }
@@ -40,6 +45,7 @@ struct Connector {
     session: Session,
     started: Instant,
     stream: Option<(EventStream, Calls)>,
+    has_subscribed: bool,
 }
 
 impl Connector {
@@ -92,7 +98,10 @@ impl Connector {
                 suppressed_roles: self.settings.suppressed_roles.clone(),
                 offer_constraints: self.settings.offer_constraints.clone(),
             };
-            self.settings.client.subscribe(&server, subscribe).await
+            tokio::select! {
+                subscription = self.settings.client.subscribe(&server, subscribe) => subscription.map(Some),
+                () = self.settings.detector.changed() => Ok(None),
+            }
         };
         let result = match give_up {
             Some(at) => match tokio::time::timeout_at(at, subscribing).await {
@@ -102,7 +111,8 @@ impl Connector {
             None => subscribing.await,
         };
         match result {
-            Ok(subscription) => self.open(subscription),
+            Ok(Some(subscription)) => self.open(subscription),
+            Ok(None) => Input::LeaderChanged,
             Err(SubscribeError::Redirected { to }) => Input::Redirected { to },
             Err(SubscribeError::Rejected { status, message }) => {
                 Input::Rejected { status, message }
@@ -129,7 +139,11 @@ impl Connector {
             current.calls = Some(calls.clone());
             current.framework_id = Some(framework_id.clone());
         }
-        self.shared.reconciler().subscribed(self.started.elapsed());
+        let is_takeover = !self.has_subscribed && self.settings.framework.id.is_some();
+        self.has_subscribed = true;
+        self.shared
+            .reconciler()
+            .subscribed(self.started.elapsed(), is_takeover);
         metrics::counter!("mesos_sdk_subscriptions_total").increment(1);
         self.shared
             .lanes
@@ -202,14 +216,16 @@ impl Connector {
 
     fn reconcile(&mut self) {
         let now = self.started.elapsed();
-        let Some(Ask(tasks)) = self.shared.reconciler().step(now) else {
+        let Some((_, calls)) = &self.stream else {
             return;
         };
-        if let Some((_, calls)) = &self.stream {
+        let mut reconciler = self.shared.reconciler();
+        while let Some(Ask(tasks)) = reconciler.step(now) {
             let calls = calls.clone();
             // A call that fails is made again when its answers stay out.
             tokio::spawn(async move { calls.reconcile(tasks).await });
         }
+        metrics::gauge!("mesos_sdk_tracked_tasks").set(count(reconciler.tracked()));
     }
 }
 
@@ -226,6 +242,26 @@ impl Shared {
 
     pub(super) fn current(&self) -> std::sync::MutexGuard<'_, super::Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While very much waits, an answer to reconciliation does not: it is
+    /// forgotten, and asked for again. So what waits is bounded.
+    fn put_off(&self, encoding: Encoding, record: &Bytes) -> bool {
+        if self.lanes.waiting() < MOST_ANSWERS_WAITING {
+            return false;
+        }
+        let Ok(event) = encoding.decode::<Event>(record.clone()) else {
+            return false;
+        };
+        let status = event.update.unwrap_or_default().status;
+        let is_answer = status.uuid.is_none()
+            && status.reason.is_some()
+            && status.reason() == Reason::Reconciliation;
+        if is_answer {
+            self.reconciler()
+                .unheard(&status.task_id, status.agent_id.as_ref());
+        }
+        is_answer
     }
 
     pub(super) fn reconciler(&self) -> std::sync::MutexGuard<'_, crate::reconciler::Reconciler> {
@@ -248,9 +284,11 @@ fn sort(
     match kind {
         event::Type::Heartbeat => shared.lanes.heartbeat(),
         event::Type::Update => {
-            shared
-                .lanes
-                .push(Item::Update(record, encoding, calls.clone()));
+            if !shared.put_off(encoding, &record) {
+                shared
+                    .lanes
+                    .push(Item::Update(record, encoding, calls.clone()));
+            }
         }
         event::Type::Offers => {
             let offers = events.decode(record)?.offers.unwrap_or_default().offers;

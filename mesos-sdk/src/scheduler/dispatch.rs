@@ -112,15 +112,15 @@ async fn update(
 
 fn note_answer(shared: &Shared, status: &v1::TaskStatus) {
     let mut reconciler = shared.reconciler();
-    let was_settled = reconciler.is_settled();
-    if is_terminal(status.state()) {
-        reconciler.settle(&status.task_id);
+    // Of a task that nobody knows nothing more is to be heard.
+    let is_over = is_terminal(status.state()) || status.state() == v1::TaskState::TaskUnknown;
+    let goes_on = if is_over {
+        reconciler.settle(&status.task_id)
     } else {
-        reconciler.answer(&status.task_id);
-    }
-    let is_settled = reconciler.is_settled();
+        reconciler.answer(&status.task_id, status.agent_id.as_ref())
+    };
     drop(reconciler);
-    if !was_settled || !is_settled {
+    if goes_on {
         shared.answered.notify_one();
     }
 }

@@ -55,13 +55,16 @@ impl Handle {
         self.0.stopped.notify_one();
     }
 
-    /// Tells the driver of tasks from before: they are reconciled with the next
-    /// subscription.
+    /// Tells the driver of tasks from before: it asks for their states as soon
+    /// as there is a subscription. Tasks that are launched through the driver,
+    /// or heard of, are known to it.
     pub fn track_tasks(&self, tasks: impl IntoIterator<Item = (v1::TaskId, Option<v1::AgentId>)>) {
         let mut reconciler = self.0.reconciler();
         for (task_id, agent_id) in tasks {
-            reconciler.track(&task_id, agent_id);
+            reconciler.track(&task_id, agent_id.as_ref());
         }
+        drop(reconciler);
+        self.0.answered.notify_one();
     }
 
     /// Makes any call.

@@ -60,6 +60,12 @@ impl Lanes {
         self.with(|inner| inner.first.push_back(item));
     }
 
+    /// How much waits, offers apart.
+    pub(super) fn waiting(&self) -> usize {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.first.len()
+    }
+
     pub(super) fn heartbeat(&self) {
         self.with(|inner| inner.has_heartbeat = true);
     }
@@ -107,7 +113,7 @@ impl Lanes {
         loop {
             let next = {
                 let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-                metrics::gauge!("mesos_sdk_waiting_events").set(len(inner.first.len()));
+                metrics::gauge!("mesos_sdk_waiting_events").set(count(inner.first.len()));
                 inner.next()
             };
             if let Some(item) = next {
@@ -122,7 +128,7 @@ impl Lanes {
     clippy::cast_precision_loss,
     reason = "a gauge is a double; queues are shorter than 2^53"
 )]
-fn len(n: usize) -> f64 {
+pub(super) fn count(n: usize) -> f64 {
     n as f64
 }
 

@@ -110,7 +110,7 @@ impl Master {
                     to_calls.clone(),
                 );
                 let service = service_fn(move |request| {
-                    answer(
+                    respond(
                         request,
                         Arc::clone(&script),
                         subscribing.clone(),
@@ -248,7 +248,7 @@ impl Stream {
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     script: Arc<Mutex<Script>>,
     subscribing: mpsc::UnboundedSender<Subscribing>,
@@ -362,6 +362,15 @@ pub(crate) fn rescind(id: &str) -> Event {
         }),
         ..Event::default()
     }
+}
+
+/// The answer to reconciliation for a task that runs.
+pub(crate) fn answer(task_id: &str) -> Event {
+    let mut event = update(task_id, v1::TaskState::TaskRunning, None);
+    if let Some(update) = &mut event.update {
+        update.status.reason = Some(v1::task_status::Reason::Reconciliation.into());
+    }
+    event
 }
 
 /// An update from an agent with a uuid, or from the master without one.

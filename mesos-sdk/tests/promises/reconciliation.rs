@@ -11,7 +11,7 @@ use mesos_sdk::{
 
 use crate::{
     framework::{Framework, OnUpdate, builder},
-    master::{Master, offers, update},
+    master::{Master, answer, offers, update},
 };
 
 async fn asked(master: &mut Master) -> Vec<String> {
@@ -73,8 +73,8 @@ async fn tasks_known_from_before_are_asked_for() {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_answers_come_through_in_batches() {
-    const TASKS: usize = 100_000;
+async fn many_answers_come_through_in_batches() {
+    const TASKS: usize = 20_000;
     let mut master = Master::start().await;
     let builder = builder(master.address()).framework_id(Some(ids::framework_id("F-1")));
     let mut framework = Framework::start(builder, OnUpdate::Succeed);
@@ -96,4 +96,67 @@ async fn a_hundred_thousand_answers_come_through_in_batches() {
             seen.insert(framework.sees_update().await.0);
         }
     }
+}
+
+#[tokio::test]
+async fn answers_beyond_what_may_wait_are_asked_for_again() {
+    const TASKS: usize = 12_000;
+    let mut master = Master::start().await;
+    let config = ReconcilerConfig {
+        shortest_backoff: Duration::from_millis(100),
+        ..ReconcilerConfig::default()
+    };
+    let builder = builder(master.address())
+        .framework_id(Some(ids::framework_id("F-1")))
+        .reconciler(config);
+    let mut framework = Framework::start(builder, OnUpdate::Wait);
+    let stream = master.subscribe("s-1").await;
+    framework.sees_subscribed().await;
+    // A framework that was taken over asks for everything, here with a handler
+    // that is stuck with the first answer.
+    assert_eq!(asked(&mut master).await, Vec::<String>::new());
+    for task in 0..TASKS {
+        stream.send(answer(&format!("task-{task}"))).await;
+    }
+    // Those that could not wait are asked for by name, others not.
+    let mut open: BTreeSet<String> = BTreeSet::new();
+    open.extend(asked(&mut master).await);
+    assert!(open.len() <= 1000);
+    framework.gate.add_permits(10 * TASKS);
+    let mut seen = BTreeSet::new();
+    for task in &open {
+        stream.send(answer(task)).await;
+    }
+    while seen.len() < TASKS {
+        tokio::select! {
+            update = framework.sees_update() => {
+                seen.insert(update.0);
+            }
+            batch = asked(&mut master) => {
+                for task in batch {
+                    stream.send(answer(&task)).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_launch_that_the_master_refuses_is_not_asked_for() {
+    let mut master = Master::start().await;
+    let mut framework = Framework::start(builder(master.address()), OnUpdate::Succeed);
+    let stream = master.subscribe("s-1").await;
+    framework.sees_subscribed().await;
+    for (id, status) in [("t-refused", 400), ("t-taken", 202)] {
+        stream.send(offers(&[id])).await;
+        let offer = framework.sees_offers().await.remove(0);
+        let task = task::command(id, "true").cpus(0.1).mem_mib(32.0).on(&offer);
+        master.answer_next(Type::Accept, status, "");
+        assert_eq!(offer.launch(vec![task]).await.is_ok(), status == 202);
+        master.expect(Type::Accept).await;
+    }
+    drop(stream);
+    framework.sees_disconnected().await;
+    let _stream = master.subscribe("s-2").await;
+    assert_eq!(asked(&mut master).await, ["t-taken"]);
 }
