@@ -1,6 +1,8 @@
 //! Finds out how a task is: runs a command beside it, asks it by HTTP, connects
 //! to its port. What the finding means is the model's business.
 
+mod https;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -99,14 +101,19 @@ async fn connect(is_ipv6: bool, port: u32) -> Option<TcpStream> {
 }
 
 async fn http(is_https: bool, is_ipv6: bool, port: u32, path: &str) -> Finding {
-    if is_https {
-        tracing::warn!("health checks over https are not supported");
-        return Finding::Nothing;
-    }
-    let Some(stream) = connect(is_ipv6, port).await else {
-        return Finding::Nothing;
+    let answer = if is_https {
+        let host = if is_ipv6 { "[::1]" } else { "127.0.0.1" };
+        match format!("https://{host}:{port}{path}").parse() {
+            Ok(uri) => https::ask(uri).await,
+            Err(_) => return Finding::Nothing,
+        }
+    } else {
+        let Some(stream) = connect(is_ipv6, port).await else {
+            return Finding::Nothing;
+        };
+        ask(stream, is_ipv6, port, path).await
     };
-    match ask(stream, is_ipv6, port, path).await {
+    match answer {
         Ok(code) => Finding::StatusCode(code),
         Err(error) => {
             tracing::debug!(%error, port, "no answer to a check");

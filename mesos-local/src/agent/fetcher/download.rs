@@ -12,6 +12,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::crypto::ring;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::OnceCell;
 
@@ -87,7 +88,7 @@ impl Downloads {
 
 fn https() -> io::Result<HttpsClient> {
     let connector = HttpsConnectorBuilder::new()
-        .with_native_roots()?
+        .with_provider_and_native_roots(ring::default_provider())?
         .https_or_http()
         .enable_http1()
         .build();
