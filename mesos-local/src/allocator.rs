@@ -65,6 +65,8 @@ pub struct Allocator {
     agents: BTreeMap<String, Agent>,
     total: BTreeMap<String, Scalar>,
     weights: BTreeMap<String, f64>,
+    /// Something has changed since the last run.
+    has_news: bool,
 }
 
 #[derive(Debug)]
@@ -98,11 +100,13 @@ impl Allocator {
             agents: BTreeMap::new(),
             total: BTreeMap::new(),
             weights: BTreeMap::new(),
+            has_news: false,
         }
     }
 
     /// Adds a framework, or changes what is known of it.
     pub fn set_framework(&mut self, key: &str, profile: FrameworkProfile, is_active: bool) {
+        self.has_news = true;
         let constraints = constraints::Compiled::new(profile.constraints.as_ref());
         match self.frameworks.get_mut(key) {
             Some(framework) => {
@@ -127,6 +131,7 @@ impl Allocator {
 
     /// A framework that is not active gets nothing; its filters are forgotten.
     pub fn set_active(&mut self, key: &str, is_active: bool) {
+        self.has_news = true;
         if let Some(framework) = self.frameworks.get_mut(key) {
             framework.is_active = is_active;
             framework.filters = Filters::default();
@@ -140,6 +145,7 @@ impl Allocator {
 
     /// Adds an agent, or changes its resources.
     pub fn set_agent(&mut self, key: &str, info: &v1::AgentInfo, total: Resources) {
+        self.has_news = true;
         let allocated = self
             .agents
             .remove(key)
@@ -159,6 +165,7 @@ impl Allocator {
 
     /// Nothing of an agent that is not active is given.
     pub fn set_agent_active(&mut self, key: &str, is_active: bool) {
+        self.has_news = true;
         if let Some(agent) = self.agents.get_mut(key) {
             agent.is_active = is_active;
         }
@@ -193,6 +200,7 @@ impl Allocator {
 
     /// Takes resources back.
     pub fn recover(&mut self, framework: &str, agent: &str, resources: &Resources) {
+        self.has_news = true;
         if let Some(agent) = self.agents.get_mut(agent) {
             agent.allocated -= resources;
         }
@@ -220,6 +228,7 @@ impl Allocator {
     /// What a framework holds of an agent has been converted: reserved, or made
     /// into a volume.
     pub fn convert(&mut self, agent: &str, consumed: &Resources, converted: &Resources) {
+        self.has_news = true;
         if let Some(agent) = self.agents.get_mut(agent) {
             agent.total -= &consumed.unallocate();
             agent.total += converted.unallocate();
@@ -248,6 +257,7 @@ impl Allocator {
 
     /// Gives a role a weight; 1 is the default.
     pub fn set_weight(&mut self, role: &str, weight: f64) {
+        self.has_news = true;
         self.weights.insert(role.to_owned(), weight);
     }
 
@@ -280,6 +290,7 @@ impl Allocator {
     /// Forgets what a framework refused in these roles, and that it wanted no
     /// offers.
     pub fn revive(&mut self, framework: &str, roles: &[String]) {
+        self.has_news = true;
         if let Some(framework) = self.frameworks.get_mut(framework) {
             for role in roles {
                 framework.profile.suppressed.remove(role);
@@ -295,8 +306,19 @@ impl Allocator {
         }
     }
 
+    /// When a run may give something that the last one did not: now, when
+    /// something has changed, or when a filter expires.
+    pub(crate) fn next_news(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.has_news {
+            return Some(now);
+        }
+        let frameworks = self.frameworks.values();
+        frameworks.filter_map(|f| f.filters.next_expiry()).min()
+    }
+
     /// Gives what is free. The result is sorted by framework.
     pub(crate) fn allocate(&mut self, now: Timestamp, random: &mut Random) -> Vec<Allocation> {
+        self.has_news = false;
         for framework in self.frameworks.values_mut() {
             framework.filters.expire(now);
         }

@@ -331,8 +331,11 @@ impl Master {
         let agents = self.state.agents.values().map(|agent| agent.next_ping);
         let recovered = self.state.recovered_agents.values().map(|(_, at)| *at);
         let offers = self.state.offer_deadlines.iter().map(|(at, _)| *at).next();
-        let allocation = (!self.state.agents.is_empty() && !self.state.frameworks.is_empty())
-            .then_some(self.next_allocation);
+        // Runs of the allocator that could give nothing are left out.
+        let allocation = self
+            .allocator
+            .next_news(self.now)
+            .map(|news| news.max(self.next_allocation));
         frameworks
             .chain(operators)
             .chain(agents)
@@ -350,13 +353,18 @@ impl Master {
         self.give_recovered_agents_up();
         self.rescind_old_offers();
         if self.next_allocation <= self.now {
-            let interval = self.config.allocation_interval;
-            self.next_allocation = self.next_allocation + interval;
-            if self.next_allocation <= self.now {
-                self.next_allocation = self.now + interval;
-            }
+            self.next_allocation = self.next_tick();
             self.allocate();
         }
+    }
+
+    /// The next of the ticks at which batches are allocated.
+    fn next_tick(&self) -> Timestamp {
+        let interval = self.config.allocation_interval.as_nanos().max(1);
+        let since = self.now.since(self.next_allocation).as_nanos();
+        let ticks = u32::try_from(since / interval).unwrap_or(u32::MAX);
+        let ahead = ticks.saturating_add(1);
+        self.next_allocation + self.config.allocation_interval.saturating_mul(ahead)
     }
 
     fn notice(&mut self, text: String) {

@@ -55,8 +55,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     start_log();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {

@@ -33,6 +33,10 @@ impl Filters {
         });
     }
 
+    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
+        self.0.values().flatten().map(|(_, until)| *until).min()
+    }
+
     pub(super) fn forget_role(&mut self, role: &str) {
         self.0.retain(|(filtered, _), _| filtered != role);
     }

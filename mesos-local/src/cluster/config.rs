@@ -18,7 +18,7 @@ const LAST_TASK_PORT: u64 = 32_759;
 
 /// Everything a cluster is told when it starts. The default is one agent with
 /// the machine's resources on free loopback ports, and an allocator that makes
-/// offers every 10 ms, so that what runs in it runs at once.
+/// offers every millisecond, so that what runs in it runs at once.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ClusterConfig {
@@ -77,7 +77,7 @@ impl Default for ClusterConfig {
             port: 0,
             agent_port: 0,
             work_dir: None,
-            allocation_interval: Duration::from_millis(10),
+            allocation_interval: Duration::from_millis(1),
             offer_timeout: None,
             agent_ping_timeout: Duration::from_secs(15),
             max_agent_ping_timeouts: 5,
