@@ -35,6 +35,7 @@
 pub mod calls;
 mod connector;
 mod dispatch;
+mod forward;
 mod handle;
 mod lanes;
 

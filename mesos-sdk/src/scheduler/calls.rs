@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -11,7 +11,7 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
 use mesos_proto::v1;
 use mesos_proto::v1::scheduler::{Call, OfferConstraints, call};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::address::HostAddress;
 use crate::client::{Encoding, PATH};
@@ -23,6 +23,9 @@ use crate::transport::Transport;
 /// Acknowledgements under way at once. An agent waits for each before it sends
 /// the next update of the same task, so their order does not matter.
 const ACKNOWLEDGEMENTS_AT_ONCE: usize = 8;
+/// How long calls under way are waited for when their subscription has ended: a
+/// master that is gone does not answer, one that took a TEARDOWN does.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Makes calls under one subscription. When that has ended, they fail with
 /// [`CallError::SessionLost`] instead of reaching another one. Clones share the
@@ -41,6 +44,7 @@ struct Link {
     framework_id: v1::FrameworkId,
     encoding: Encoding,
     is_over: AtomicBool,
+    ended: Notify,
     tracker: Mutex<Option<Arc<Mutex<Reconciler>>>>,
 }
 
@@ -71,6 +75,7 @@ impl Calls {
             framework_id,
             encoding,
             is_over: AtomicBool::new(false),
+            ended: Notify::new(),
             tracker: Mutex::new(None),
         });
         let (background, work) = mpsc::unbounded_channel();
@@ -87,9 +92,11 @@ impl Calls {
             .unwrap_or_else(PoisonError::into_inner) = Some(reconciler);
     }
 
-    /// The subscription is over: no call leaves any more.
+    /// The subscription is over: no call leaves any more, and those under way
+    /// are not waited for much longer.
     pub(crate) fn end(&self) {
         self.link.is_over.store(true, Ordering::Release);
+        self.link.ended.notify_waiters();
     }
 
     /// The framework's id.
@@ -469,6 +476,10 @@ impl Link {
 
     async fn try_send(&self, name: &'static str, call: &mut Call) -> Result<(), CallError> {
         let lost = Err(CallError::SessionLost { call: name });
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        // From here on no end is missed.
+        ended.as_mut().enable();
         if self.is_over.load(Ordering::Acquire) {
             return lost;
         }
@@ -477,7 +488,21 @@ impl Link {
         let sent = self
             .transport
             .post(&self.server, PATH, self.headers.clone(), body);
-        let response = sent.await.map_err(|error| {
+        tokio::pin!(sent);
+        let answer = tokio::select! {
+            biased;
+            answer = &mut sent => answer,
+            () = ended => match tokio::time::timeout(LAST_ANSWERS, sent).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    return Err(CallError::Unknown {
+                        call: name,
+                        reason: "its subscription ended before the answer came".to_owned(),
+                    });
+                }
+            },
+        };
+        let response = answer.map_err(|error| {
             let reason = error.to_string();
             if error.is_unsent() {
                 CallError::Unsent { call: name, reason }

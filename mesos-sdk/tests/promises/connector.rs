@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     framework::{Framework, OnUpdate, builder},
-    master::{Master, error, heartbeat, soon, subscribed, update},
+    master::{Master, NEVER, error, heartbeat, soon, subscribed, update},
 };
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_silent_master_is_given_up_after_five_heartbeats() {
     let mut master = Master::start().await;
     let mut framework = Framework::start(builder(master.address()), OnUpdate::Succeed);
     let stream = master.subscribing().await.accept("s-1");
-    stream.send(subscribed("F-1", 0.05)).await;
+    stream.send(subscribed("F-1", 0.2)).await;
     framework.sees_subscribed().await;
     stream.send(heartbeat()).await;
     framework.sees_heartbeat().await;
@@ -187,7 +187,7 @@ async fn a_master_that_cannot_be_reached_is_given_up_in_time() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = gone.local_addr().unwrap().to_string();
     drop(gone);
-    let builder = builder(address.parse().unwrap()).connect_timeout(Duration::from_millis(300));
+    let builder = builder(address.parse().unwrap()).connect_timeout(Duration::from_secs(1));
     let mut framework = Framework::start(builder, OnUpdate::Succeed);
     assert!(framework.sees_disconnected().await.contains(&address));
     let end = framework.ends().await.unwrap_err();
@@ -251,6 +251,23 @@ async fn a_call_that_the_master_takes_for_another_streams_is_a_lost_session() {
             "{error}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_call_that_is_cut_off_with_its_subscription_says_that_it_is_not_known() {
+    let mut master = Master::start().await;
+    let mut framework = Framework::start(builder(master.address()), OnUpdate::Succeed);
+    let stream = master.subscribe("s-1").await;
+    framework.sees_subscribed().await;
+    master.answer_next(Type::Revive, NEVER, "");
+    let handle = framework.handle.clone();
+    let call = tokio::spawn(async move { handle.revive(vec![]).await });
+    master.expect(Type::Revive).await;
+    drop(stream);
+    // Long before the call itself would be given up.
+    let error = soon("the call's end", call).await.unwrap().unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+    assert!(error.to_string().contains("subscription ended"), "{error}");
 }
 
 #[tokio::test]

@@ -1,10 +1,18 @@
 //! Every event reaches the method that is for it.
 
-use mesos_sdk::v1::scheduler::{Event, event};
+use bytes::Bytes;
+use mesos_sdk::{
+    async_trait,
+    scheduler::{BoxError, Handle, Scheduler},
+    v1::{
+        self,
+        scheduler::{Event, event},
+    },
+};
 
 use crate::{
     framework::{Framework, OnUpdate, Seen, builder},
-    master::{Master, failure, heartbeat, message, offers, rescind},
+    master::{Master, failure, heartbeat, message, offers, rescind, soon},
 };
 
 #[tokio::test]
@@ -43,6 +51,38 @@ async fn each_event_reaches_its_method_in_order() {
         matches!(&seen, Seen::Rescinded(id) if id == "o-1"),
         "{seen:?}"
     );
+}
+
+#[tokio::test]
+async fn a_scheduler_that_is_lent_is_there_after_the_run() {
+    struct Counter(u32);
+
+    #[async_trait]
+    impl Scheduler for Counter {
+        async fn message(
+            &mut self,
+            handle: &Handle,
+            _: v1::AgentId,
+            _: v1::ExecutorId,
+            _: Bytes,
+        ) -> Result<(), BoxError> {
+            self.0 += 1;
+            handle.stop();
+            Ok(())
+        }
+    }
+
+    let mut master = Master::start().await;
+    let driver = builder(master.address()).build().unwrap();
+    let mut counter = Counter(0);
+    let script = async {
+        let stream = master.subscribe("s-1").await;
+        stream.send(message("hello")).await;
+        stream
+    };
+    let (result, _stream) = tokio::join!(soon("the end", driver.run(&mut counter)), script);
+    result.unwrap();
+    assert_eq!(counter.0, 1);
 }
 
 #[tokio::test]

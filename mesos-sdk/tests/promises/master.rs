@@ -39,6 +39,9 @@ use tokio::{
 /// Nothing in these tests takes this long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The status of an answer that never comes.
+pub(crate) const NEVER: u16 = 0;
+
 type Body = BoxBody<Bytes, Infallible>;
 
 /// Waits, but not for ever.
@@ -283,6 +286,9 @@ async fn respond(
         call,
         headers: parts.headers,
     })?;
+    if let Some((_, NEVER, _)) = scripted {
+        std::future::pending::<()>().await;
+    }
     let (status, text) = scripted.map_or((202, String::new()), |(_, status, text)| (status, text));
     Ok(Response::builder()
         .status(StatusCode::from_u16(status)?)
