@@ -247,6 +247,10 @@ impl Agent {
                 if let Some(known) = self.frameworks.get_mut(&id) {
                     known.info = framework;
                 }
+                // A scheduler that has subscribed again is told at once what it
+                // has not acknowledged.
+                self.updates
+                    .resume_framework(now, &id, &self.config.limits, &mut effects.to_master);
             }
             ToAgent::CheckpointResources { resources } => self.checkpointed_resources = resources,
             ToAgent::Ping => effects.to_master.push(FromAgent::Pong),

@@ -132,6 +132,29 @@ impl Updates {
         }
     }
 
+    /// A framework is there again: its oldest updates are sent again.
+    pub(crate) fn resume_framework(
+        &mut self,
+        now: Timestamp,
+        framework_id: &str,
+        limits: &AgentLimits,
+        out: &mut Vec<FromAgent>,
+    ) {
+        if self.is_paused {
+            return;
+        }
+        let keys: Vec<TaskKey> = self
+            .streams
+            .keys()
+            .filter(|(owner, _)| owner == framework_id)
+            .cloned()
+            .collect();
+        self.retries.retain(|(_, (owner, _))| owner != framework_id);
+        for key in keys {
+            self.send(now, &key, limits.update_retry_min, out);
+        }
+    }
+
     /// Forgets a framework that nobody reports to any more.
     pub(crate) fn remove_framework(&mut self, framework_id: &str) {
         self.streams.retain(|(owner, _), _| owner != framework_id);

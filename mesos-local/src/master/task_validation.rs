@@ -145,7 +145,16 @@ fn validate_resources(task: &v1::TaskInfo) -> Result<(), String> {
     if task.resources.is_empty() {
         return Err("Task uses no resources".to_owned());
     }
-    Resources::validate(&task.resources).map_err(|error| error.to_string())?;
+    // Mesos looks at them before it fills the allocation in, and prints them so.
+    let as_sent: Vec<v1::Resource> = task
+        .resources
+        .iter()
+        .map(|resource| v1::Resource {
+            allocation_info: None,
+            ..resource.clone()
+        })
+        .collect();
+    Resources::validate(&as_sent).map_err(|error| error.to_string())?;
     let resources = Resources::from(task.resources.as_slice());
     let mut persistence = std::collections::BTreeSet::new();
     let mut roles = std::collections::BTreeSet::new();
