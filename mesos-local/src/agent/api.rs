@@ -385,7 +385,7 @@ fn read_response(offset: u64, data: &[u8]) -> Response {
 }
 
 fn download(files: &Files<'_>, path: &str) -> Result<Response, Refusal> {
-    let (file, size) = files.open(path, "Cannot download a directory.\n")?;
+    let (file, size) = files.open_file(path, "Cannot download a directory.\n")?;
     let mut response = Response::empty(StatusCode::OK);
     response.body = Body::file(file, size);
     let name = Path::new(path).file_name().unwrap_or_default();

@@ -5,14 +5,17 @@
 //! is readable: every path is resolved before it is opened.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use mesos_sdk::v1;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::unistd::{Gid, Group, Uid, User};
 
 /// No more than sixteen pages are read at once.
@@ -56,14 +59,42 @@ pub(crate) struct Piece {
 }
 
 impl Files<'_> {
-    /// The file that a path names.
+    /// Opens what a path names.
     ///
     /// A sandbox goes by its real path, with the container's id or `latest`,
     /// and by `/frameworks/F/executors/E/runs/...` of the agent that runs.
-    pub(crate) fn resolve(&self, path: &str) -> Result<PathBuf, FilesError> {
-        let asked = Path::new(path);
+    fn open(&self, path: &str) -> Result<File, FilesError> {
+        let below = self.below(path)?;
         let slaves = self.work_dir.join("slaves");
-        let below = match asked.strip_prefix(&slaves) {
+        let directory = OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits())
+            .open(&slaves)?;
+        // A pipe that nobody writes to must not keep us waiting.
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        // The kernel sees to it that no link leads out while we look.
+        let how = OpenHow::new()
+            .flags(flags)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        match openat2(&directory, &below, how) {
+            Ok(file) => Ok(file.into()),
+            // It leads out, perhaps to a volume; or the kernel is an old one.
+            Err(Errno::EXDEV | Errno::ENOSYS | Errno::EPERM) => {
+                let resolved = self.resolve(&slaves.join(below))?;
+                Ok(OpenOptions::new()
+                    .read(true)
+                    .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits())
+                    .open(resolved)?)
+            }
+            Err(error) => Err(io::Error::from(error).into()),
+        }
+    }
+
+    /// The path below the directory of all agents, when it has the form of
+    /// something in a sandbox.
+    fn below(&self, path: &str) -> Result<PathBuf, FilesError> {
+        let asked = Path::new(path);
+        let below = match asked.strip_prefix(self.work_dir.join("slaves")) {
             Ok(below) => below.to_owned(),
             Err(_) => {
                 let below = asked
@@ -81,31 +112,36 @@ impl Files<'_> {
             })
             .collect::<Option<_>>()
             .ok_or(FilesError::NotFound)?;
-        // agent/frameworks/framework/executors/executor/runs/container/...
-        let [_, "frameworks", _, "executors", _, "runs", _, ..] = parts[..] else {
-            return Err(FilesError::NotFound);
-        };
-        let sandbox: PathBuf = parts[..7].iter().collect();
-        let sandbox = slaves.join(sandbox).canonicalize()?;
-        let resolved = slaves.join(below).canonicalize()?;
-        let volumes = self.work_dir.join("volumes");
-        if !sandbox.starts_with(&slaves)
-            || !(resolved.starts_with(&sandbox) || resolved.starts_with(&volumes))
-        {
-            return Err(FilesError::Invalid(format!(
+        match parts[..] {
+            // agent/frameworks/framework/executors/executor/runs/container/...
+            [_, "frameworks", _, "executors", _, "runs", _, ..] => Ok(below),
+            _ => Err(FilesError::NotFound),
+        }
+    }
+
+    /// Follows every link of a path, to a sandbox or to a volume.
+    fn resolve(&self, path: &Path) -> Result<PathBuf, FilesError> {
+        let resolved = path.canonicalize()?;
+        let is_ours = ["slaves", "volumes"]
+            .iter()
+            .any(|part| resolved.starts_with(self.work_dir.join(part)));
+        if is_ours {
+            Ok(resolved)
+        } else {
+            Err(FilesError::Invalid(format!(
                 "Resolved path '{}' is inaccessible.\n",
                 resolved.display()
-            )));
+            )))
         }
-        Ok(resolved)
     }
 
     /// What is in a directory, by name. Of a file nothing is listed.
     pub(crate) fn list(&self, path: &str) -> Result<Vec<v1::FileInfo>, FilesError> {
-        let directory = self.resolve(path)?;
-        if !directory.is_dir() {
+        let opened = self.open(path)?;
+        if !opened.metadata()?.is_dir() {
             return Ok(Vec::new());
         }
+        let directory = format!("/proc/self/fd/{}", opened.as_raw_fd());
         let mut names = Names::default();
         let mut infos = Vec::new();
         for entry in fs::read_dir(directory)? {
@@ -132,7 +168,7 @@ impl Files<'_> {
         offset: u64,
         length: Option<u64>,
     ) -> Result<Piece, FilesError> {
-        let (file, size) = self.open(path, "Cannot read a directory.\n")?;
+        let (file, size) = self.open_file(path, "Cannot read a directory.\n")?;
         let length = length
             .unwrap_or(MAX_READ_BYTES)
             .min(MAX_READ_BYTES)
@@ -154,21 +190,20 @@ impl Files<'_> {
     }
 
     /// Opens a file, which is no directory, and tells its size.
-    pub(crate) fn open(
+    pub(crate) fn open_file(
         &self,
         path: &str,
         directory: &'static str,
     ) -> Result<(File, u64), FilesError> {
-        let resolved = self.resolve(path)?;
-        let metadata = fs::metadata(&resolved)?;
+        let file = self.open(path)?;
+        let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(FilesError::Invalid(directory.to_owned()));
         }
-        // Opening a pipe would wait for somebody to write to it.
         if !metadata.is_file() {
             return Err(FilesError::Invalid("Not a regular file.\n".to_owned()));
         }
-        Ok((File::open(resolved)?, metadata.len()))
+        Ok((file, metadata.len()))
     }
 }
 
@@ -334,9 +369,16 @@ mod tests {
     fn lists_names_in_order() {
         let place = Place::new();
         let path = place.path(SANDBOX);
+        let volume = place.work_dir.join("volumes/roles/r/v");
+        fs::create_dir_all(&volume).unwrap();
+        fs::write(volume.join("kept"), "kept").unwrap();
+        symlink(&volume, place.work_dir.join(SANDBOX).join("volume")).unwrap();
+        let kept = format!("{path}/volume/kept");
+        assert_eq!(place.data(&kept).unwrap(), "kept");
         let infos = place.files().list(&path).unwrap();
         let paths: Vec<_> = infos.iter().map(|info| info.path.as_str()).collect();
-        assert_eq!(paths, [format!("{path}/escape"), format!("{path}/stdout")]);
+        let expected = ["escape", "stdout", "volume"].map(|name| format!("{path}/{name}"));
+        assert_eq!(paths, expected);
         assert_eq!(infos[1].size, Some(4));
         assert_eq!(mode_text(infos[1].mode.unwrap()), "-rw-r--r--");
     }

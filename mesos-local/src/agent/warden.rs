@@ -28,7 +28,8 @@ const CLEARING: Duration = Duration::from_millis(200);
 
 /// Read by the warden's shell. `$1` is the work directory, `$2` says whether
 /// it is to be removed. Groups come as `+N` and `-N`, one a line, and `=DIR` when
-/// the directory was given another name.
+/// the directory was given another name. Killing a group leaves at most zombies,
+/// which have no environment; so that alone says whether anybody is left.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM PIPE
 dir=$1
@@ -44,7 +45,7 @@ done
 tries=0
 while [ $tries -lt 50 ]; do
   found=
-  for g in $groups; do kill -s KILL -- "-$g" 2>/dev/null && found=1; done
+  for g in $groups; do kill -s KILL -- "-$g" 2>/dev/null; done
   for f in $(grep -lsF -e "MESOS_SANDBOX=$1/" /proc/[0-9]*/environ 2>/dev/null); do
     p=${f#/proc/}; p=${p%/environ}
     kill -s KILL -- "$p" 2>/dev/null && found=1
