@@ -39,7 +39,7 @@ pub use input::{Action, ContainerKey, Effects, Input, Launch, ProbeKind, Signal,
 pub use shell::{AgentHandle, AgentShell, MasterLink};
 pub use warden::Warden;
 
-use crate::messages::{AgentRegistration, FromAgent, ToAgent};
+use crate::messages::{AgentRegistration, FromAgent, ToAgent, UnknownTask};
 use crate::time::Timestamp;
 use executor::{Executor, Outcome, Phase};
 use framework::Framework;
@@ -205,8 +205,8 @@ impl Agent {
                 unknown_tasks,
             } => {
                 self.registered(now, agent_id, effects);
-                for (framework_id, task_id) in unknown_tasks {
-                    self.drop_unknown_task(now, &framework_id, task_id, effects);
+                for task in unknown_tasks {
+                    self.drop_unknown_task(now, task, effects);
                 }
             }
             ToAgent::RunTask { framework, task } => {
@@ -249,8 +249,12 @@ impl Agent {
                 }
                 // A scheduler that has subscribed again is told at once what it
                 // has not acknowledged.
-                self.updates
-                    .resume_framework(now, &id, &self.config.limits, &mut effects.to_master);
+                self.updates.resume_framework(
+                    now,
+                    &id,
+                    &self.config.limits,
+                    &mut effects.to_master,
+                );
             }
             ToAgent::CheckpointResources { resources } => self.checkpointed_resources = resources,
             ToAgent::Ping => effects.to_master.push(FromAgent::Pong),
@@ -441,33 +445,32 @@ impl Agent {
                     executor.kill(now, policy, random)
                 });
             }
-            None => self.report_missing(
-                now,
-                framework_id,
-                task_id,
-                v1::task_status::Reason::ExecutorTerminated,
-                "Cannot find executor",
-                effects,
-            ),
+            None => {
+                let is_aware = framework.is_partition_aware();
+                self.report_missing(
+                    now,
+                    framework_id,
+                    task_id,
+                    is_aware,
+                    v1::task_status::Reason::ExecutorTerminated,
+                    "Cannot find executor",
+                    effects,
+                );
+            }
         }
     }
 
-    fn drop_unknown_task(
-        &mut self,
-        now: Timestamp,
-        framework_id: &v1::FrameworkId,
-        task_id: v1::TaskId,
-        effects: &mut Effects,
-    ) {
+    fn drop_unknown_task(&mut self, now: Timestamp, task: UnknownTask, effects: &mut Effects) {
         let is_known = self
             .frameworks
-            .get(&framework_id.value)
-            .is_some_and(|framework| framework.executors.contains_key(&task_id.value));
+            .get(&task.framework_id.value)
+            .is_some_and(|framework| framework.executors.contains_key(&task.task_id.value));
         if !is_known {
             self.report_missing(
                 now,
-                framework_id,
-                task_id,
+                &task.framework_id,
+                task.task_id,
+                task.is_partition_aware,
                 v1::task_status::Reason::Reconciliation,
                 "Reconciliation: task unknown to the agent",
                 effects,
@@ -477,19 +480,17 @@ impl Agent {
 
     /// A task that was to be here is not: dropped, or lost in the eyes of a
     /// framework that does not know that word.
+    #[expect(clippy::too_many_arguments, reason = "a status has that many parts")]
     fn report_missing(
         &mut self,
         now: Timestamp,
         framework_id: &v1::FrameworkId,
         task_id: v1::TaskId,
+        is_aware: bool,
         reason: v1::task_status::Reason,
         message: &str,
         effects: &mut Effects,
     ) {
-        let is_aware = self
-            .frameworks
-            .get(&framework_id.value)
-            .is_some_and(Framework::is_partition_aware);
         let state = if is_aware {
             v1::TaskState::TaskDropped
         } else {

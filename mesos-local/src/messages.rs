@@ -23,8 +23,8 @@ pub enum ToAgent {
     Reregistered {
         /// The confirmed id.
         agent_id: v1::AgentId,
-        /// Tasks to report as unknown to the agent, by framework.
-        unknown_tasks: Vec<(v1::FrameworkId, v1::TaskId)>,
+        /// Tasks to report as unknown to the agent.
+        unknown_tasks: Vec<UnknownTask>,
     },
     /// Launch one task.
     RunTask {
@@ -98,6 +98,18 @@ pub enum ToAgent {
         /// Why, for the log.
         message: String,
     },
+}
+
+/// A task that the master believes to be on an agent that did not name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownTask {
+    /// Whose task.
+    pub framework_id: v1::FrameworkId,
+    /// Which task.
+    pub task_id: v1::TaskId,
+    /// Whether the framework can be told of dropped tasks; an agent to which
+    /// the launch never came does not know the framework.
+    pub is_partition_aware: bool,
 }
 
 /// A message from an agent to the master.

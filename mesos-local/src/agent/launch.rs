@@ -35,7 +35,16 @@ impl Agent {
         if framework.executors.contains_key(&task.task_id.value) {
             let message = "Executor terminating/terminated";
             let reason = Reason::ExecutorTerminated;
-            return self.report_missing(now, &framework_id, task.task_id, reason, message, effects);
+            let is_aware = framework.is_partition_aware();
+            return self.report_missing(
+                now,
+                &framework_id,
+                task.task_id,
+                is_aware,
+                reason,
+                message,
+                effects,
+            );
         }
         match refusal(&task) {
             Some((reason, message)) => {

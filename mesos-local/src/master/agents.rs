@@ -4,11 +4,12 @@
 
 use mesos_sdk::resources::Resources;
 use mesos_sdk::v1;
+use mesos_sdk::v1::framework_info::capability::Type as Capability;
 use mesos_sdk::v1::task_status::Reason;
 
 use super::state::{Agent, Framework, capabilities_of, is_terminal};
 use super::{LinkId, Master, events, report};
-use crate::messages::{AgentRegistration, FromAgent, ToAgent};
+use crate::messages::{AgentRegistration, FromAgent, ToAgent, UnknownTask};
 
 impl Master {
     pub(super) fn agent_message(&mut self, link: LinkId, message: FromAgent) {
@@ -219,11 +220,14 @@ impl Master {
                     .is_some_and(|task| !is_terminal(task.state()));
                 !is_there && is_open
             })
-            .map(|(framework, task)| {
-                (
-                    mesos_sdk::ids::framework_id(framework),
-                    mesos_sdk::ids::task_id(task),
-                )
+            .map(|(framework, task)| UnknownTask {
+                framework_id: mesos_sdk::ids::framework_id(framework),
+                task_id: mesos_sdk::ids::task_id(task),
+                is_partition_aware: self
+                    .state
+                    .frameworks
+                    .get(framework)
+                    .is_some_and(|framework| framework.has(Capability::PartitionAware)),
             })
             .collect();
         let agent_id = mesos_sdk::ids::agent_id(key);

@@ -11,7 +11,7 @@ use super::*;
 use crate::agent::{
     Action, Agent, ContainerKey, Effects, ExitStatus, Finding, Input, ProbeKind, Signal,
 };
-use crate::messages::{FromAgent, ToAgent};
+use crate::messages::{FromAgent, ToAgent, UnknownTask};
 use crate::time::Timestamp;
 
 const TERMINATED: ExitStatus = ExitStatus::Signaled {
@@ -381,7 +381,11 @@ fn an_agent_without_a_master_goes_on_and_comes_back_with_its_tasks() {
     assert_eq!(states, [TaskFinished, TaskRunning]);
     scene.tell(ToAgent::Reregistered {
         agent_id: agent_id(),
-        unknown_tasks: vec![(framework_id(), task_id("ghost"))],
+        unknown_tasks: vec![UnknownTask {
+            framework_id: framework_id(),
+            task_id: task_id("ghost"),
+            is_partition_aware: true,
+        }],
     });
     assert_eq!(scene.states(), [TaskStarting, TaskStarting, TaskDropped]);
 }
