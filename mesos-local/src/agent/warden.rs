@@ -88,9 +88,12 @@ impl Warden {
     pub fn start(work_dir: &Path, is_temporary: bool) -> io::Result<Self> {
         fs::create_dir_all(work_dir)?;
         let work_dir = work_dir.canonicalize()?;
-        if is_temporary && Uid::effective().is_root() {
-            // Tasks of other users must get to their sandboxes.
-            fs::set_permissions(&work_dir, fs::Permissions::from_mode(0o711))?;
+        if is_temporary {
+            // Nobody else's business, but tasks that root runs as other users
+            // must get to their sandboxes.
+            let is_root = Uid::effective().is_root();
+            let mode = if is_root { 0o711 } else { 0o700 };
+            fs::set_permissions(&work_dir, fs::Permissions::from_mode(mode))?;
         }
         let mut child = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "mesos-local-warden"])

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesos_sdk::resources::Resources;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
@@ -44,6 +45,8 @@ pub(super) struct Plan {
     master: Place,
     agents: Vec<PlannedAgent>,
     work_dir: PathBuf,
+    /// Goes with a plan that comes to nothing.
+    temporary: Option<TempDir>,
 }
 
 #[derive(Debug)]
@@ -55,7 +58,7 @@ struct PlannedAgent {
 impl Plan {
     pub(super) fn new(config: ClusterConfig) -> Result<Self, Error> {
         let master = places::master(&config)?;
-        let work_dir = work_dir(&config)?;
+        let (work_dir, temporary) = work_dir(&config)?;
         let seed = config.seed.unwrap_or_else(random_seed);
         let count = config.agents.len();
         let mut agents = Vec::with_capacity(count);
@@ -94,6 +97,7 @@ impl Plan {
             master,
             agents,
             work_dir,
+            temporary,
         })
     }
 
@@ -116,7 +120,8 @@ impl Plan {
     }
 }
 
-fn work_dir(config: &ClusterConfig) -> Result<PathBuf, Error> {
+/// The work directory, and what removes it when it is a temporary one.
+fn work_dir(config: &ClusterConfig) -> Result<(PathBuf, Option<TempDir>), Error> {
     let refuse = |source| Error::Start {
         what: "in the work directory".to_owned(),
         source,
@@ -124,16 +129,17 @@ fn work_dir(config: &ClusterConfig) -> Result<PathBuf, Error> {
     match &config.work_dir {
         Some(directory) => {
             std::fs::create_dir_all(directory).map_err(refuse)?;
-            directory.canonicalize().map_err(refuse)
+            let directory = directory.canonicalize().map_err(refuse)?;
+            Ok((directory, None))
         }
         None => {
             let mut builder = tempfile::Builder::new();
             builder.prefix("mesos-local-");
-            builder
+            let directory = builder
                 .tempdir_in(scratch::parent())
                 .or_else(|_| builder.tempdir())
-                .map(tempfile::TempDir::keep)
-                .map_err(refuse)
+                .map_err(refuse)?;
+            Ok((directory.path().to_owned(), Some(directory)))
         }
     }
 }
@@ -209,11 +215,15 @@ struct RunningAgent {
 }
 
 impl Running {
-    fn start(plan: Plan) -> io::Result<Self> {
+    fn start(mut plan: Plan) -> io::Result<Self> {
         let warden = Arc::new(Warden::start(
             &plan.work_dir,
             plan.config.work_dir.is_none(),
         )?);
+        // From here on it is the warden's to remove.
+        if let Some(temporary) = plan.temporary.take() {
+            let _ = temporary.keep();
+        }
         let weather = Arc::new(Weather::default());
         let server = ServerControl::new();
         let master = MasterHandle::start(MasterPlan::new(
