@@ -1,1 +1,11 @@
-//! What crosses packages: see the `tests` folder of this package.
+//! Dialogues with a master over HTTP, for the tests of this package: recorded
+//! ones to replay, a client that speaks JSON and protobuf, and comparison up to
+//! ids, times and host names.
+//!
+//! The master is a `mesos_local::Cluster`, or the one that `MESOS_MASTER` (and
+//! `MESOS_AGENT`) name.
+
+pub mod captures;
+pub mod compare;
+pub mod fixture;
+pub mod framework;
