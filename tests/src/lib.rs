@@ -9,3 +9,8 @@ pub mod captures;
 pub mod compare;
 pub mod fixture;
 pub mod framework;
+
+/// The framework of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

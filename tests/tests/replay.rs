@@ -4,6 +4,11 @@
 //! Each group of dialogues is one test and has a list of what it replays; the
 //! last test lists what no group replays, with the reason.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, where a panic is the failure"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
