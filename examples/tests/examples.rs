@@ -1,0 +1,54 @@
+//! Each example runs and does what it says.
+
+use std::process::{Command, Output};
+
+/// The examples are built beside the tests.
+fn run(name: &str, args: &[&str]) -> Output {
+    let mut path = std::env::current_exe().expect("this test's path");
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(name);
+    Command::new(&path)
+        .args(args)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn connect_and_print_events() {
+    let printed = text(&run("connect_and_print_events", &["local"]));
+    assert!(printed.contains("SUBSCRIBED"), "{printed}");
+    assert!(printed.contains("OFFERS"), "{printed}");
+}
+
+#[test]
+fn run_one_task() {
+    for name in ["run_one_task", "run_one_task_with_a_scheduler"] {
+        let printed = text(&run(name, &["local", "true"]));
+        assert!(
+            printed.ends_with("TASK_FINISHED Command exited with status 0\n"),
+            "{printed}"
+        );
+        let failed = run(name, &["local", "exit 3"]);
+        assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    }
+}
+
+#[test]
+fn reconcile_after_a_failover() {
+    let printed = text(&run("reconcile_after_a_failover", &["local"]));
+    assert!(
+        printed.contains("second: sleeper-1 is TASK_RUNNING"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("second: sleeper-1 is TASK_KILLED"),
+        "{printed}"
+    );
+}
