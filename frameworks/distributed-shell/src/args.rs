@@ -32,10 +32,11 @@ use mesos_sdk::{address::MasterAddress, resources::Scalar};
 )]
 pub(crate) struct Args {
     /// Where the master is: host:port, zk://.../path, file:///path, or `local`
-    pub(crate) master: MasterAddress,
+    #[arg(required_unless_present = "completions")]
+    pub(crate) master: Option<MasterAddress>,
 
     /// A command line for /bin/sh on some agent; repeat for more
-    #[arg(required_unless_present = "file", value_name = "COMMAND")]
+    #[arg(required_unless_present_any = ["file", "completions"], value_name = "COMMAND")]
     pub(crate) commands: Vec<String>,
 
     /// Read commands from FILE too, one a line (`-` is standard input)
@@ -142,6 +143,19 @@ pub(crate) struct Args {
     /// Print a completion script for this shell and exit
     #[arg(long, value_name = "SHELL", exclusive = true)]
     pub(crate) completions: Option<CompletionShell>,
+}
+
+impl Args {
+    /// Where the master is.
+    ///
+    /// # Panics
+    ///
+    /// With `--completions`, which needs none.
+    pub(crate) fn master(&self) -> &MasterAddress {
+        self.master
+            .as_ref()
+            .expect("a master is required unless completions are asked for")
+    }
 }
 
 fn quantity(text: &str) -> Result<Scalar, String> {

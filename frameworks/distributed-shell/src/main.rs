@@ -108,7 +108,7 @@ fn dry_run(args: &Args) -> ExitCode {
         args.commands.len(),
         args.name,
         args.role,
-        args.master,
+        args.master(),
         args.cpus,
         args.mem,
         args.disk,

@@ -139,7 +139,7 @@ impl Session {
         let started = Instant::now();
         let credentials = credentials(&args)?;
         let (master, cluster) =
-            mesos_local::connect(&args.master, mesos_local::ClusterConfig::default()).await?;
+            mesos_local::connect(args.master(), mesos_local::ClusterConfig::default()).await?;
         let (send, events) = mpsc::unbounded_channel();
         let mut builder = SchedulerDriver::builder(master.clone(), framework_info(&args));
         if let Some(credentials) = &credentials {
