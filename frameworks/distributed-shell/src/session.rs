@@ -377,8 +377,13 @@ impl Session {
         for output in effects.follow {
             self.follow(output, printer);
         }
-        for task_id in &effects.drain {
-            self.followers.drain(task_id);
+        let mut unread = Vec::new();
+        for task_id in effects.drain {
+            self.followers.drain(&task_id);
+            // Nobody reads what would be read still.
+            if self.cannot_print.is_some() {
+                unread.push(task_id);
+            }
         }
         for (task_id, agent_id) in effects.kills {
             let handle = self.handle.clone();
@@ -399,6 +404,13 @@ impl Session {
         }
         if effects.exit.is_some() {
             return effects.exit;
+        }
+        for task_id in unread {
+            let input = Input::OutputEnded { task_id };
+            let status = Box::pin(self.step(input, printer)).await;
+            if status.is_some() {
+                return status;
+            }
         }
         match stop {
             Some(input) => Box::pin(self.step(input, printer)).await,
