@@ -220,3 +220,35 @@ fn a_reader_that_has_seen_enough_ends_the_run_quietly() {
     assert_eq!(output.status.code(), Some(141));
     assert_eq!(stderr(&output), "");
 }
+
+#[test]
+fn a_run_survives_a_failover_of_the_master() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let cluster = runtime
+        .block_on(
+            mesos_local::Cluster::builder()
+                .resources("cpus:4;mem:512")
+                .start(),
+        )
+        .expect("a cluster");
+    let mut child = program(&["-q", &cluster.address()])
+        .args((0..12).map(|n| format!("echo begun; sleep 0.2; echo line {n}")))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut pipe = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut first = String::new();
+    pipe.read_line(&mut first).expect("a line");
+    assert_eq!(first, "begun\n");
+    runtime.block_on(cluster.fail_over_master());
+    let mut rest = String::new();
+    pipe.read_to_string(&mut rest).expect("text");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let mut lines: Vec<&str> = rest.lines().filter(|line| *line != "begun").collect();
+    lines.sort_unstable();
+    let mut expected: Vec<String> = (0..12).map(|n| format!("line {n}")).collect();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+}
