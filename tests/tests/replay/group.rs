@@ -1,0 +1,116 @@
+//! A group of recorded dialogues: which of them a test has looked at, and how an
+//! answer is compared with the recorded one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use mesos_sdk::transport::Response;
+use mesos_tests::captures;
+use mesos_tests::compare::{self, story};
+use serde_json::Value;
+
+/// Recorded dialogues, and which of them a test has looked at.
+pub(crate) struct Group {
+    names: &'static [&'static str],
+    used: Mutex<BTreeSet<&'static str>>,
+}
+
+impl Group {
+    pub(crate) fn new(names: &'static [&'static str]) -> Self {
+        Self {
+            names,
+            used: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Value {
+        let listed = self.names.iter().find(|listed| **listed == name);
+        let listed = listed.unwrap_or_else(|| panic!("{name} is not listed"));
+        self.used.lock().unwrap().insert(listed);
+        captures::read(name)
+    }
+
+    /// The response has the recorded status and, up to ids, the recorded text.
+    pub(crate) fn check(&self, name: &str, response: &Response) {
+        let recorded = &self.read(name)["response"];
+        assert_eq!(
+            Some(u64::from(response.status.as_u16())),
+            recorded["status"].as_u64(),
+            "{name}: {}",
+            response.text()
+        );
+        for header in ["content-type", "allow", "www-authenticate"] {
+            let fields = recorded["headers"].as_object().cloned().unwrap_or_default();
+            let expected = fields
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(header));
+            let got = response
+                .headers
+                .get(header)
+                .map(|value| value.to_str().unwrap());
+            assert_eq!(
+                got,
+                expected.and_then(|(_, value)| value.as_str()),
+                "{name}: {header}"
+            );
+        }
+        match &recorded["body"] {
+            Value::String(text) => assert_eq!(
+                compare::text(&String::from_utf8_lossy(&response.body)),
+                compare::text(text),
+                "{name}"
+            ),
+            Value::Null => {}
+            body => {
+                let got: Value = serde_json::from_slice(&response.body)
+                    .unwrap_or_else(|error| panic!("{name}: {error}"));
+                self.check_shape(name, body, &got);
+            }
+        }
+    }
+
+    /// Whatever was recorded is there, in the same place and of the same type.
+    pub(crate) fn check_shape(&self, name: &str, recorded: &Value, got: &Value) {
+        // A master of Mesos shows whether agents checkpoint in a field that the
+        // API does not describe.
+        let is_described = |path: &&String| !path.contains("agent_info.checkpoint");
+        let recorded = compare::shape(recorded);
+        let got = compare::shape(got);
+        let lacking: Vec<_> = recorded.difference(&got).filter(is_described).collect();
+        assert!(lacking.is_empty(), "{name} lacks {lacking:#?}");
+    }
+
+    pub(crate) fn all_used(&self) {
+        let used = self.used.lock().unwrap();
+        let unused: Vec<_> = self
+            .names
+            .iter()
+            .filter(|name| !used.contains(*name))
+            .collect();
+        assert!(unused.is_empty(), "listed but not replayed: {unused:?}");
+    }
+}
+
+pub(crate) fn body_of(request: &Value) -> Vec<u8> {
+    use base64::Engine as _;
+    match &request["body"] {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.clone().into_bytes(),
+        Value::Object(fields) if fields.contains_key("base64") => {
+            let text = fields["base64"].as_str().unwrap();
+            base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .unwrap()
+        }
+        body => body.to_string().into_bytes(),
+    }
+}
+
+/// Compares what was told of some tasks with what was recorded.
+pub(crate) fn check_story(name: &str, recorded: &Value, records: &[Value], tasks: &[&str]) {
+    let expected = story(recorded["response"]["records"].as_array().unwrap());
+    let got: BTreeMap<String, Vec<String>> = story(records);
+    for task in tasks {
+        assert_eq!(got.get(*task), expected.get(*task), "{name}: {task}");
+    }
+}

@@ -1,0 +1,254 @@
+//! The recorded dialogues, held again: same status, same text, same story of
+//! each task, same shapes, up to ids, times and host names.
+//!
+//! Each group of dialogues is one test and has a list of what it replays; the
+//! last test lists what no group replays, with the reason.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, where a panic is the failure"
+)]
+
+mod group;
+mod lifecycle;
+mod reads;
+mod requests;
+mod stateful;
+
+use std::collections::BTreeSet;
+
+use mesos_tests::captures;
+
+/// Dialogues that no group here replays: how their names begin, and why.
+const NOT_REPLAYED: &[(&str, &str)] = &[
+    (
+        "accept-inverse-offers",
+        "needs maintenance windows, which mesos-local does not have yet",
+    ),
+    (
+        "accept-launch-custom-executor",
+        "needs custom executors, which mesos-local does not run yet",
+    ),
+    (
+        "accept-launch-group",
+        "needs the default executor, which mesos-local does not have yet",
+    ),
+    (
+        "agent-get_",
+        "shows a task group besides; shapes are compared by the agent's own tests",
+    ),
+    (
+        "agent-http-",
+        "shows a task group besides; shapes are compared by the agent's own tests",
+    ),
+    (
+        "agent-launch-nested-container-session",
+        "needs nested containers, which mesos-local does not have yet",
+    ),
+    (
+        "alloc-",
+        "scenes of several frameworks; the allocator's own tests hold their rules",
+    ),
+    (
+        "auth-",
+        "needs authentication, which mesos-local does not have yet",
+    ),
+    (
+        "check-",
+        "scenes of checks; the agent's own tests hold their rules",
+    ),
+    (
+        "docker-",
+        "needs the Docker engine, which mesos-local does not use yet",
+    ),
+    (
+        "executor-",
+        "needs custom executors, which mesos-local does not run yet",
+    ),
+    (
+        "fault-",
+        "scenes of failures; the tests of the models and of the cluster hold their rules",
+    ),
+    (
+        "fetch-uris",
+        "needs the recorded file server; the fetcher's own tests hold its rules",
+    ),
+    (
+        "master-deactivate_agent",
+        "deactivating agents is not there yet",
+    ),
+    ("master-drain_agent", "draining agents is not there yet"),
+    (
+        "master-get_agents-drained",
+        "draining agents is not there yet",
+    ),
+    (
+        "master-get_agents-protobuf",
+        "protobuf twins are compared by capture_json",
+    ),
+    (
+        "master-get_executors",
+        "shows a task group; executors are not there yet",
+    ),
+    (
+        "master-get_flags",
+        "flags that mean nothing to mesos-local are not shown",
+    ),
+    (
+        "master-get_frameworks",
+        "shows a task group besides; compared by the views' own tests",
+    ),
+    (
+        "master-get_logging_level",
+        "there is no logging level to read or set",
+    ),
+    (
+        "master-get_maintenance_status",
+        "needs maintenance windows, which mesos-local does not have yet",
+    ),
+    (
+        "master-get_master-protobuf",
+        "protobuf twins are compared by capture_json",
+    ),
+    (
+        "master-get_metrics",
+        "most of Mesos's counters mean nothing here; compared by the views' own tests",
+    ),
+    (
+        "master-get_operations",
+        "operations of agents without plugins are done at once and not kept",
+    ),
+    ("master-get_quota", "quota is not there yet"),
+    (
+        "master-get_state",
+        "shows a task group besides; compared by the views' own tests",
+    ),
+    (
+        "master-get_tasks",
+        "shows a task group besides; compared by the views' own tests",
+    ),
+    (
+        "master-get_version-protobuf",
+        "protobuf twins are compared by capture_json",
+    ),
+    ("master-get_weights-set", "setting weights is not there yet"),
+    (
+        "master-http-frameworks",
+        "shows a task group besides; compared by the views' own tests",
+    ),
+    (
+        "master-http-maintenance",
+        "needs maintenance windows, which mesos-local does not have yet",
+    ),
+    (
+        "master-http-metrics-snapshot",
+        "most of Mesos's counters mean nothing here",
+    ),
+    ("master-http-quota", "quota is not there yet"),
+    (
+        "master-http-state",
+        "shows a task group besides; compared by the views' own tests",
+    ),
+    (
+        "master-http-tasks",
+        "shows a task group besides; compared by the views' own tests",
+    ),
+    (
+        "master-http-weights",
+        "weights over the older endpoint are not there yet",
+    ),
+    ("master-list-files", "mesos-local keeps no log file"),
+    (
+        "master-mark_agent_gone",
+        "marking agents gone is not there yet",
+    ),
+    (
+        "master-reactivate_agent",
+        "deactivating agents is not there yet",
+    ),
+    ("master-subscribe-drain", "draining agents is not there yet"),
+    (
+        "master-teardown",
+        "an operator's teardown of the drained framework; compared by the operator API's own tests",
+    ),
+    (
+        "master-update_",
+        "setting weights, quota and maintenance is not there yet",
+    ),
+    (
+        "message",
+        "needs custom executors, which mesos-local does not run yet",
+    ),
+    ("stream-drained", "draining agents is not there yet"),
+    (
+        "stream-executor-dies",
+        "needs custom executors, which mesos-local does not run yet",
+    ),
+    (
+        "stream-heartbeat",
+        "takes 30 seconds; heartbeats are tested with the model's own time",
+    ),
+    (
+        "stream-pods",
+        "needs the default executor, which mesos-local does not have yet",
+    ),
+    (
+        "stream-with-executor",
+        "needs custom executors, which mesos-local does not run yet",
+    ),
+    (
+        "subscribe-accept-protobuf",
+        "read by capture_json; the protobuf dialogue is in the conformance tests",
+    ),
+    (
+        "zookeeper-detection",
+        "read by the tests of master detection",
+    ),
+];
+
+#[test]
+fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
+    let replayed: BTreeSet<&str> = [
+        requests::REQUESTS,
+        requests::REFUSED_SUBSCRIPTIONS,
+        lifecycle::LIFECYCLE,
+        stateful::STATEFUL,
+        reads::READS,
+    ]
+    .concat()
+    .into_iter()
+    .collect();
+    let reason = |name: &str| {
+        NOT_REPLAYED
+            .iter()
+            .find(|(start, _)| name.starts_with(start))
+    };
+    let mut used = BTreeSet::new();
+    let mut unexplained = Vec::new();
+    for name in captures::names() {
+        if replayed.contains(name.as_str()) {
+            continue;
+        }
+        match reason(&name) {
+            Some((start, why)) => {
+                used.insert(*start);
+                println!("not replayed: {name}: {why}");
+            }
+            None => unexplained.push(name),
+        }
+    }
+    assert!(
+        unexplained.is_empty(),
+        "neither replayed nor explained: {unexplained:?}"
+    );
+    let idle: Vec<_> = NOT_REPLAYED
+        .iter()
+        .filter(|(start, _)| !used.contains(start))
+        .collect();
+    assert!(idle.is_empty(), "reasons for nothing: {idle:?}");
+    let missing: Vec<_> = replayed
+        .iter()
+        .filter(|name| !captures::names().contains(**name))
+        .collect();
+    assert!(missing.is_empty(), "listed but not recorded: {missing:?}");
+}
