@@ -4,7 +4,6 @@ pub mod agent;
 pub mod allocator;
 mod cluster;
 mod connect;
-pub mod duration;
 mod http;
 pub mod master;
 mod master_api;
@@ -19,3 +18,4 @@ mod views;
 
 pub use cluster::{AgentPlace, AgentSpec, Cluster, ClusterBuilder, ClusterConfig, Error};
 pub use connect::connect;
+pub use mesos_sdk::duration;

@@ -42,6 +42,13 @@ pub fn executor_id(value: impl Into<String>) -> v1::ExecutorId {
     }
 }
 
+/// Makes an operation's id.
+pub fn operation_id(value: impl Into<String>) -> v1::OperationId {
+    v1::OperationId {
+        value: value.into(),
+    }
+}
+
 /// Checks a task, executor or framework id: not empty, at most 255 bytes, no
 /// `.` or `..`, no slash, backslash or control character
 /// (`src/common/validation.cpp`).

@@ -126,7 +126,7 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | write a framework | [`scheduler`], [`offer`], [`status`], [`task`] |
+//! | write a framework | [`scheduler`], [`offer`], [`status`], [`task`], [`operation`] |
 //! | describe it, authenticate it | [`framework_info`], [`credentials`] |
 //! | write a loop of your own over events and calls | [`client`] |
 //! | calculate with resources, attributes and ids | [`resources`], [`attributes`], [`ids`] |
@@ -145,10 +145,12 @@ pub mod attributes;
 pub mod client;
 pub mod credentials;
 pub mod detect;
+pub mod duration;
 pub mod error;
 pub mod framework_info;
 pub mod ids;
 pub mod offer;
+pub mod operation;
 pub mod operator;
 pub mod reconciler;
 pub mod recordio;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mesos_proto::v1;
 
 use crate::error::CallError;
+use crate::operation;
 use crate::resources::Resources;
 use crate::scheduler::calls::Calls;
 
@@ -173,11 +174,7 @@ pub(crate) async fn accept_all(
 /// The operation that launches tasks, each with its own executor or command.
 #[must_use]
 pub fn launch_operation(tasks: Vec<v1::TaskInfo>) -> v1::offer::Operation {
-    v1::offer::Operation {
-        r#type: Some(v1::offer::operation::Type::Launch as i32),
-        launch: Some(v1::offer::operation::Launch { task_infos: tasks }),
-        ..Default::default()
-    }
+    operation::launch(tasks).into()
 }
 
 impl Drop for Offer {

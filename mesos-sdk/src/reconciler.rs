@@ -46,6 +46,19 @@ impl Default for ReconcilerConfig {
     }
 }
 
+impl ReconcilerConfig {
+    /// The same for operations, of which nothing is asked that was not tracked:
+    /// few frameworks have any.
+    pub(crate) fn explicit_only(&self) -> Self {
+        /// A thousand years.
+        const NEVER: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
+        Self {
+            implicit_interval: NEVER,
+            ..self.clone()
+        }
+    }
+}
+
 /// A RECONCILE to send; without tasks it asks for all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ask(pub Vec<reconcile::Task>);
@@ -109,8 +122,8 @@ impl Reconciler {
     }
 
     /// A task is being launched. It is asked for when nothing is heard of it.
-    pub fn launched(&mut self, task_id: &v1::TaskId, agent_id: &v1::AgentId) {
-        let task = self.fate(&task_id.value, Some(agent_id));
+    pub fn launched(&mut self, task_id: &v1::TaskId, agent_id: Option<&v1::AgentId>) {
+        let task = self.fate(&task_id.value, agent_id);
         self.later.push((task, self.config.launch_patience));
     }
 

@@ -54,6 +54,7 @@ use crate::credentials::Credentials;
 use crate::detect::Detector;
 use crate::error::Error;
 use crate::offer::Offer;
+use crate::operation::OperationUpdate;
 use crate::reconciler::{Reconciler, ReconcilerConfig};
 use crate::recordio;
 use crate::session::SessionConfig;
@@ -140,14 +141,19 @@ pub trait Scheduler: Send {
         Ok(())
     }
 
-    /// An operation has a new state. `Ok` acknowledges it.
+    /// An operation that has an id has a new state. `Ok` acknowledges it.
     async fn operation_update(
         &mut self,
         handle: &Handle,
-        status: &v1::OperationStatus,
+        update: &OperationUpdate,
     ) -> Result<(), BoxError> {
         let _ = handle;
-        tracing::info!(state = status.state().as_str_name(), "operation update");
+        let state = update.state().as_str_name();
+        tracing::info!(
+            operation_id = update.operation_id(),
+            state,
+            "operation update"
+        );
         Ok(())
     }
 
@@ -205,6 +211,8 @@ struct Shared {
     lanes: Lanes,
     current: Mutex<Current>,
     reconciler: Arc<Mutex<Reconciler>>,
+    /// Operations are reconciled as tasks are, those with an id.
+    operations: Arc<Mutex<Reconciler>>,
     /// An answer came, so the reconciler may go on.
     answered: Notify,
     stopped: Notify,
@@ -427,6 +435,7 @@ impl SchedulerDriverBuilder {
                 is_stopped: false,
                 is_leaving: false,
             }),
+            operations: Arc::new(Mutex::new(Reconciler::new(self.reconciler.explicit_only()))),
             reconciler: Arc::new(Mutex::new(Reconciler::new(self.reconciler))),
             answered: Notify::new(),
             stopped: Notify::new(),

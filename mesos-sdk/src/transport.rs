@@ -1,9 +1,12 @@
 //! HTTP/1.1 to masters and agents: pooled connections for calls, a connection
-//! of its own for each stream, plain or TLS. Knows nothing of Mesos.
+//! of its own for each stream, plain, TLS or through a Unix domain socket.
+//! Knows nothing of Mesos.
 
+mod body;
 mod connect;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +14,13 @@ use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use http::header::{HOST, HeaderMap};
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 
 use crate::address::HostAddress;
+use body::RequestBody;
+pub use body::{BodySender, Upload};
 use connect::Connector;
 pub use connect::TlsConfig;
 
@@ -33,6 +38,9 @@ pub struct TransportConfig {
     pub max_response_bytes: usize,
     /// How `https` servers are trusted.
     pub tls: TlsConfig,
+    /// A Unix domain socket through which every server is reached, whatever its
+    /// host and port.
+    pub unix_socket: Option<PathBuf>,
 }
 
 impl Default for TransportConfig {
@@ -42,6 +50,7 @@ impl Default for TransportConfig {
             request_timeout: Duration::from_secs(30),
             max_response_bytes: 1 << 30,
             tls: TlsConfig::default(),
+            unix_socket: None,
         }
     }
 }
@@ -54,7 +63,7 @@ pub struct Transport(Arc<Inner>);
 struct Inner {
     config: TransportConfig,
     connector: Connector,
-    idle: Mutex<HashMap<HostAddress, Vec<SendRequest<Full<Bytes>>>>>,
+    idle: Mutex<HashMap<HostAddress, Vec<SendRequest<RequestBody>>>>,
 }
 
 /// A request that got no response.
@@ -168,7 +177,7 @@ pub struct BodyStream {
     body: Incoming,
     server: String,
     /// Keeps the connection open while the body is read.
-    _sender: SendRequest<Full<Bytes>>,
+    _sender: SendRequest<RequestBody>,
 }
 
 impl BodyStream {
@@ -226,7 +235,7 @@ impl Transport {
     /// A transport. TLS is set up when the first `https` server is spoken to.
     #[must_use]
     pub fn new(config: TransportConfig) -> Self {
-        let connector = Connector::new(config.connect_timeout, config.tls.clone());
+        let connector = Connector::new(&config);
         Self(Arc::new(Inner {
             config,
             connector,
@@ -299,7 +308,8 @@ impl Transport {
         body: Bytes,
     ) -> Result<Response, Error> {
         loop {
-            let request = request(server, &method, path, &headers, &body)?;
+            let body = RequestBody::whole(body.clone());
+            let request = request(server, &method, path, &headers, body)?;
             let (mut sender, is_fresh) = match self.idle(server).await {
                 Some(sender) => (sender, false),
                 None => (self.0.connector.connect(server).await?, true),
@@ -372,7 +382,8 @@ impl Transport {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<StreamResponse, Error> {
-        let request = request(server, &Method::POST, path, &headers, &body)?;
+        let body = RequestBody::whole(body);
+        let request = request(server, &Method::POST, path, &headers, body)?;
         let mut sender = self.0.connector.connect(server).await?;
         let timeout = self.0.config.request_timeout;
         let response = tokio::time::timeout(timeout, sender.send_request(request))
@@ -397,7 +408,46 @@ impl Transport {
         })
     }
 
-    async fn idle(&self, server: &HostAddress) -> Option<SendRequest<Full<Bytes>>> {
+    /// Sends a POST whose body is written bit by bit, on a connection of its
+    /// own. The response is waited for with [`Upload::response`], for as long as
+    /// it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when there is no connection.
+    pub async fn upload(
+        &self,
+        server: &HostAddress,
+        path: &str,
+        headers: HeaderMap,
+    ) -> Result<(BodySender, Upload), Error> {
+        let (sender, body) = RequestBody::written();
+        let request = request(server, &Method::POST, path, &headers, body)?;
+        let mut connection = self.0.connector.connect(server).await?;
+        let server = server.authority();
+        let limit = self.0.config.max_response_bytes;
+        let response = async move {
+            let broken = |error: hyper::Error| Error::Broken {
+                server: server.clone(),
+                reason: connect::reason(&error),
+            };
+            let response = connection.send_request(request).await.map_err(broken)?;
+            let (parts, body) = response.into_parts();
+            let body = BodyStream {
+                body,
+                server,
+                _sender: connection,
+            };
+            Ok(Response {
+                status: parts.status,
+                headers: parts.headers,
+                body: body.collect(limit).await?,
+            })
+        };
+        Ok((sender, Upload::new(response)))
+    }
+
+    async fn idle(&self, server: &HostAddress) -> Option<SendRequest<RequestBody>> {
         loop {
             let mut sender = {
                 let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -409,7 +459,7 @@ impl Transport {
         }
     }
 
-    fn keep(&self, server: &HostAddress, sender: SendRequest<Full<Bytes>>) {
+    fn keep(&self, server: &HostAddress, sender: SendRequest<RequestBody>) {
         if sender.is_closed() {
             return;
         }
@@ -426,13 +476,13 @@ fn request(
     method: &Method,
     path: &str,
     headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Request<Full<Bytes>>, Error> {
+    body: RequestBody,
+) -> Result<Request<RequestBody>, Error> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
         .header(HOST, server.authority())
-        .body(Full::new(body.clone()))
+        .body(body)
         .map_err(|error| Error::Request {
             server: server.authority(),
             reason: error.to_string(),

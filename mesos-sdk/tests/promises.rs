@@ -19,5 +19,7 @@ mod framework;
 mod master;
 #[path = "promises/offers.rs"]
 mod offers;
+#[path = "promises/operations.rs"]
+mod operations;
 #[path = "promises/reconciliation.rs"]
 mod reconciliation;

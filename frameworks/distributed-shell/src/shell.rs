@@ -9,6 +9,7 @@ use std::{
 
 use mesos_sdk::{
     resources::Resources,
+    status::is_terminal,
     v1::{self, TaskState},
 };
 
@@ -373,7 +374,7 @@ impl Shell {
         let message = status.message.clone().unwrap_or_default();
         let is_reconciliation =
             status.reason == Some(v1::task_status::Reason::Reconciliation as i32);
-        if !is_reconciliation || is_terminal(state) {
+        if !is_reconciliation || is_over(state) {
             effects.notices.push(Notice::State {
                 run: index,
                 task_id: task_id.clone(),
@@ -396,7 +397,7 @@ impl Shell {
             .as_ref()
             .and_then(|container| container.container_id.clone());
         if let (Some(container_id), false) = (container_id, *is_tailed)
-            && (matches!(state, TaskState::TaskRunning) || is_terminal(state))
+            && (matches!(state, TaskState::TaskRunning) || is_over(state))
         {
             *is_tailed = true;
             effects.follow.push(Output {
@@ -406,7 +407,7 @@ impl Shell {
                 container_id,
             });
         }
-        if !is_terminal(state) {
+        if !is_over(state) {
             *is_started |= !matches!(state, TaskState::TaskStaging);
             return;
         }
@@ -601,24 +602,8 @@ pub(crate) struct Counts {
 }
 
 /// Whether no further update follows for the framework's purposes.
-/// `TASK_UNREACHABLE` is not terminal: the agent may come back.
-fn is_terminal(state: TaskState) -> bool {
-    use TaskState::{
-        TaskDropped, TaskError, TaskFailed, TaskFinished, TaskGone, TaskGoneByOperator, TaskKilled,
-        TaskLost, TaskUnknown,
-    };
-    matches!(
-        state,
-        TaskFinished
-            | TaskFailed
-            | TaskKilled
-            | TaskError
-            | TaskLost
-            | TaskDropped
-            | TaskGone
-            | TaskGoneByOperator
-            | TaskUnknown
-    )
+fn is_over(state: TaskState) -> bool {
+    is_terminal(state) || state == TaskState::TaskUnknown
 }
 
 /// States in which a task that nobody saw start has certainly not run.

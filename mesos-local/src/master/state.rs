@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mesos_sdk::resources::Resources;
+pub(super) use mesos_sdk::status::is_terminal;
 use mesos_sdk::v1;
 use mesos_sdk::v1::framework_info::capability::Type as Capability;
 
@@ -152,22 +153,4 @@ pub(super) struct Offer {
     pub(super) role: String,
     pub(super) resources: Resources,
     pub(super) deadline: Option<Timestamp>,
-}
-
-pub(super) fn is_terminal(state: v1::TaskState) -> bool {
-    use v1::TaskState::{
-        TaskDropped, TaskError, TaskFailed, TaskFinished, TaskGone, TaskGoneByOperator, TaskKilled,
-        TaskLost,
-    };
-    matches!(
-        state,
-        TaskFinished
-            | TaskFailed
-            | TaskKilled
-            | TaskError
-            | TaskLost
-            | TaskDropped
-            | TaskGone
-            | TaskGoneByOperator
-    )
 }

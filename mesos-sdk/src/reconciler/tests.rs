@@ -125,9 +125,9 @@ fn a_new_framework_asks_nothing_at_first() {
 #[test]
 fn a_launched_task_that_is_never_heard_of_is_asked_for() {
     let mut reconciler = reconciler(0, 10);
-    reconciler.launched(&task_id("silent"), &agent_id("a"));
-    reconciler.launched(&task_id("heard"), &agent_id("a"));
-    reconciler.launched(&task_id("refused"), &agent_id("a"));
+    reconciler.launched(&task_id("silent"), Some(&agent_id("a")));
+    reconciler.launched(&task_id("heard"), Some(&agent_id("a")));
+    reconciler.launched(&task_id("refused"), Some(&agent_id("a")));
     assert_eq!(reconciler.step(at(1)), None);
     reconciler.answer(&task_id("heard"), None);
     reconciler.settle(&task_id("refused"));

@@ -45,12 +45,20 @@ struct Link {
     encoding: Encoding,
     is_over: AtomicBool,
     ended: Notify,
-    tracker: Mutex<Option<Arc<Mutex<Reconciler>>>>,
+    tracker: Mutex<Option<Tracked>>,
+}
+
+/// Those that want to know what is launched.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    pub(crate) tasks: Arc<Mutex<Reconciler>>,
+    pub(crate) operations: Arc<Mutex<Reconciler>>,
 }
 
 #[derive(Debug)]
 enum Background {
     Acknowledge(call::Acknowledge),
+    AcknowledgeOperation(call::AcknowledgeOperationStatus),
     Decline(v1::OfferId),
     /// To be answered when all before it was sent.
     Flush(oneshot::Sender<()>),
@@ -83,13 +91,13 @@ impl Calls {
         Self { link, background }
     }
 
-    /// Tasks that are launched are told to the reconciler.
-    pub(crate) fn track(&self, reconciler: Arc<Mutex<Reconciler>>) {
+    /// Tasks and operations that are launched are told to their reconcilers.
+    pub(crate) fn track(&self, tracked: Tracked) {
         *self
             .link
             .tracker
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(reconciler);
+            .unwrap_or_else(PoisonError::into_inner) = Some(tracked);
     }
 
     /// The subscription is over: no call leaves any more, and those under way
@@ -133,10 +141,18 @@ impl Calls {
         filters: Option<v1::Filters>,
     ) -> Result<(), CallError> {
         let launched = launched(&operations);
+        let named: Vec<_> = operations.iter().filter_map(|o| o.id.as_ref()).collect();
+        let named: Vec<_> = named
+            .iter()
+            .map(|id| crate::ids::task_id(&*id.value))
+            .collect();
         // Before the call, since an update may be read before its answer.
-        self.link.with_reconciler(|reconciler| {
+        self.link.with_reconcilers(|tasks, operations| {
             for (task_id, agent_id) in &launched {
-                reconciler.launched(task_id, agent_id);
+                tasks.launched(task_id, Some(agent_id));
+            }
+            for id in &named {
+                operations.launched(id, None);
             }
         });
         let result = self
@@ -151,9 +167,12 @@ impl Calls {
             })
             .await;
         if result.as_ref().is_err_and(CallError::had_no_effect) {
-            self.link.with_reconciler(|reconciler| {
+            self.link.with_reconcilers(|tasks, operations| {
                 for (task_id, _) in &launched {
-                    reconciler.settle(task_id);
+                    tasks.settle(task_id);
+                }
+                for id in &named {
+                    operations.settle(id);
                 }
             });
         }
@@ -321,12 +340,7 @@ impl Calls {
         &self,
         acknowledge: call::AcknowledgeOperationStatus,
     ) -> Result<(), CallError> {
-        self.send(Call {
-            r#type: Some(call::Type::AcknowledgeOperationStatus as i32),
-            acknowledge_operation_status: Some(acknowledge),
-            ..Default::default()
-        })
-        .await
+        self.send(operation_acknowledgement(acknowledge)).await
     }
 
     /// Asks for the states of tasks, of all when none is named. The driver does
@@ -445,6 +459,15 @@ impl Calls {
         let _ = self.background.send(Background::Acknowledge(acknowledge));
     }
 
+    pub(crate) fn acknowledge_operation_in_background(
+        &self,
+        acknowledge: call::AcknowledgeOperationStatus,
+    ) {
+        let _ = self
+            .background
+            .send(Background::AcknowledgeOperation(acknowledge));
+    }
+
     /// Waits until what was given to the background has been sent.
     pub(crate) async fn flush(&self) {
         let (sent, wait) = oneshot::channel();
@@ -529,10 +552,12 @@ impl Link {
         })
     }
 
-    fn with_reconciler(&self, change: impl FnOnce(&mut Reconciler)) {
+    fn with_reconcilers(&self, change: impl FnOnce(&mut Reconciler, &mut Reconciler)) {
         let tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reconciler) = tracker.as_ref() {
-            change(&mut reconciler.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(Tracked { tasks, operations }) = tracker.as_ref() {
+            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut operations = operations.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut tasks, &mut operations);
         }
     }
 }
@@ -552,6 +577,14 @@ fn acknowledgement(acknowledge: call::Acknowledge) -> Call {
     Call {
         r#type: Some(call::Type::Acknowledge as i32),
         acknowledge: Some(acknowledge),
+        ..Default::default()
+    }
+}
+
+fn operation_acknowledgement(acknowledge: call::AcknowledgeOperationStatus) -> Call {
+    Call {
+        r#type: Some(call::Type::AcknowledgeOperationStatus as i32),
+        acknowledge_operation_status: Some(acknowledge),
         ..Default::default()
     }
 }
@@ -578,6 +611,9 @@ async fn in_background(link: Arc<Link>, mut work: mpsc::UnboundedReceiver<Backgr
                 for item in batch.drain(..) {
                     match item {
                         Background::Acknowledge(ack) => under_way.push(link.send(acknowledgement(ack))),
+                        Background::AcknowledgeOperation(ack) => {
+                            under_way.push(link.send(operation_acknowledgement(ack)));
+                        }
                         Background::Decline(offer_id) => declined.push(offer_id),
                         Background::Flush(sent) => flushes.push(sent),
                     }

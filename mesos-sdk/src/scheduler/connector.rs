@@ -5,11 +5,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use mesos_proto::v1::scheduler::call::{reconcile, reconcile_operations};
 use mesos_proto::v1::scheduler::{Event, call, event};
 use mesos_proto::v1::task_status::Reason;
 use tokio::time::Instant;
 
-use super::calls::Calls;
+use super::calls::{Calls, Tracked};
 use super::lanes::{Item, count};
 use super::{Settings, Shared};
 use crate::address::HostAddress;
@@ -133,7 +134,10 @@ impl Connector {
             .heartbeat_interval_seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .filter(|interval| !interval.is_zero());
-        calls.track(Arc::clone(&self.shared.reconciler));
+        calls.track(Tracked {
+            tasks: Arc::clone(&self.shared.reconciler),
+            operations: Arc::clone(&self.shared.operations),
+        });
         {
             let mut current = self.shared.current();
             current.calls = Some(calls.clone());
@@ -144,6 +148,9 @@ impl Connector {
         self.shared
             .reconciler()
             .subscribed(self.started.elapsed(), is_takeover);
+        self.shared
+            .operations()
+            .subscribed(self.started.elapsed(), false);
         metrics::counter!("mesos_sdk_subscriptions_total").increment(1);
         self.shared
             .lanes
@@ -164,7 +171,11 @@ impl Connector {
     async fn wait(&mut self) -> Option<Input> {
         let session = self.session.wake_at();
         let reconciler = self.shared.reconciler().wake_at();
-        let wake = session.into_iter().chain(reconciler).min();
+        let operations = self.shared.operations().wake_at();
+        let wake = [session, reconciler, operations]
+            .into_iter()
+            .flatten()
+            .min();
         let timer = async {
             match wake {
                 Some(at) => tokio::time::sleep_until(self.started + at).await,
@@ -226,6 +237,13 @@ impl Connector {
             tokio::spawn(async move { calls.reconcile(tasks).await });
         }
         metrics::gauge!("mesos_sdk_tracked_tasks").set(count(reconciler.tracked()));
+        drop(reconciler);
+        let mut operations = self.shared.operations();
+        while let Some(Ask(asked)) = operations.step(now) {
+            let calls = calls.clone();
+            let asked = asked.into_iter().map(as_operation).collect();
+            tokio::spawn(async move { calls.reconcile_operations(asked).await });
+        }
     }
 }
 
@@ -238,6 +256,7 @@ impl Shared {
         }
         self.lanes.void_offers();
         self.reconciler().disconnected();
+        self.operations().disconnected();
     }
 
     pub(super) fn current(&self) -> std::sync::MutexGuard<'_, super::Current> {
@@ -268,6 +287,21 @@ impl Shared {
         self.reconciler
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn operations(&self) -> std::sync::MutexGuard<'_, crate::reconciler::Reconciler> {
+        self.operations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The reconciler knows names only, and those of operations are as good.
+fn as_operation(asked: reconcile::Task) -> reconcile_operations::Operation {
+    reconcile_operations::Operation {
+        operation_id: crate::ids::operation_id(asked.task_id.value),
+        agent_id: asked.agent_id,
+        resource_provider_id: None,
     }
 }
 
@@ -305,6 +339,12 @@ fn sort(
         }
         // Something newer than this SDK; the proto says that it may come.
         event::Type::Unknown => {}
+        event::Type::UpdateOperationStatus => {
+            if let Some(update) = events.decode(record)?.update_operation_status {
+                let status = Box::new(update.status);
+                shared.lanes.push(Item::Operation(status, calls.clone()));
+            }
+        }
         _ => {
             let event = events.decode(record)?;
             shared.lanes.push(Item::Event(Box::new(event)));

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use mesos_proto::v1;
-use mesos_proto::v1::scheduler::{Event, call, event};
+use mesos_proto::v1::scheduler::{Event, event};
 
 use super::calls::Calls;
 use super::lanes::Item;
@@ -13,6 +13,7 @@ use super::{Handle, Scheduler, Shared};
 use crate::client::Encoding;
 use crate::error::{BoxError, Error};
 use crate::offer::Offer;
+use crate::operation::{self, OperationUpdate};
 use crate::status::{StatusUpdate, is_terminal};
 
 pub(super) async fn run(
@@ -20,7 +21,7 @@ pub(super) async fn run(
     handle: &Handle,
     scheduler: &mut impl Scheduler,
 ) -> Result<(), Error> {
-    let mut handled = Handled::default();
+    let mut handled = (Handled::default(), Handled::default());
     loop {
         if shared.current().is_stopped {
             return Ok(());
@@ -45,7 +46,7 @@ async fn dispatch(
     shared: &Shared,
     handle: &Handle,
     scheduler: &mut impl Scheduler,
-    handled: &mut Handled,
+    (handled, handled_operations): &mut (Handled, Handled),
     item: Item,
 ) -> (&'static str, Result<(), BoxError>) {
     match item {
@@ -69,6 +70,17 @@ async fn dispatch(
         Item::Update(record, encoding, calls) => {
             let result = update(shared, handle, scheduler, handled, record, encoding, calls).await;
             ("update", result)
+        }
+        Item::Operation(status, calls) => {
+            let result = operation(
+                shared,
+                handle,
+                scheduler,
+                handled_operations,
+                *status,
+                calls,
+            );
+            ("operation_update", result.await)
         }
         Item::Event(event) => other(handle, scheduler, *event).await,
         Item::Heartbeat => ("heartbeat", scheduler.heartbeat(handle).await),
@@ -95,19 +107,68 @@ async fn update(
     };
     let status = event.update.unwrap_or_default().status;
     note_answer(shared, &status);
-    let redelivery = handled.find(&status);
+    let redelivery = handled.find(&status.task_id.value, status.uuid.as_ref());
     let update = StatusUpdate::new(status, redelivery.is_some(), calls);
     if redelivery != Some(Acknowledged::ByDriver) {
         scheduler.update(handle, &update).await?;
     }
-    match update.take_acknowledgement() {
+    let by = match update.take_acknowledgement() {
         Some(ack) => {
             ack.send();
-            handled.note(update.status(), Acknowledged::ByDriver);
+            Acknowledged::ByDriver
         }
-        None => handled.note(update.status(), Acknowledged::ByScheduler),
-    }
+        None => Acknowledged::ByScheduler,
+    };
+    handled.note(update.task_id(), update.status().uuid.as_ref(), by);
     Ok(())
+}
+
+/// The same promise for operations.
+async fn operation(
+    shared: &Shared,
+    handle: &Handle,
+    scheduler: &mut impl Scheduler,
+    handled: &mut Handled,
+    status: v1::OperationStatus,
+    calls: Calls,
+) -> Result<(), BoxError> {
+    note_operation(shared, &status);
+    let id = status.operation_id.as_ref().map(|id| id.value.clone());
+    let id = id.unwrap_or_default();
+    let uuid = status.uuid.as_ref().map(|uuid| &uuid.value);
+    let redelivery = handled.find(&id, uuid);
+    let update = OperationUpdate::new(status, redelivery.is_some(), calls);
+    if redelivery != Some(Acknowledged::ByDriver) {
+        scheduler.operation_update(handle, &update).await?;
+    }
+    let by = match update.take_acknowledgement() {
+        Some(ack) => {
+            ack.send();
+            Acknowledged::ByDriver
+        }
+        None => Acknowledged::ByScheduler,
+    };
+    handled.note(&id, update.uuid(), by);
+    Ok(())
+}
+
+fn note_operation(shared: &Shared, status: &v1::OperationStatus) {
+    let Some(id) = &status.operation_id else {
+        return;
+    };
+    let id = crate::ids::task_id(&*id.value);
+    let state = status.state();
+    let is_over = operation::is_terminal(state) || state == v1::OperationState::OperationUnknown;
+    let mut operations = shared.operations();
+    let goes_on = if is_over {
+        operations.settle(&id)
+    } else {
+        operations.answer(&id, status.agent_id.as_ref())
+    };
+    drop(operations);
+    if goes_on {
+        shared.answered.notify_one();
+    }
 }
 
 fn note_answer(shared: &Shared, status: &v1::TaskStatus) {
@@ -144,14 +205,6 @@ async fn other(
             let result = scheduler.inverse_offer_rescinded(handle, id).await;
             ("inverse_offer_rescinded", result)
         }
-        event::Type::UpdateOperationStatus => {
-            let status = event.update_operation_status.unwrap_or_default().status;
-            let result = scheduler.operation_update(handle, &status).await;
-            if result.is_ok() {
-                acknowledge_operation(handle, status);
-            }
-            ("operation_update", result)
-        }
         event::Type::Message => {
             let message = event.message.unwrap_or_default();
             let (agent, executor) = (message.agent_id, message.executor_id);
@@ -179,23 +232,7 @@ async fn other(
     }
 }
 
-fn acknowledge_operation(handle: &Handle, status: v1::OperationStatus) {
-    let (Some(uuid), Some(operation_id), Some(calls)) =
-        (status.uuid, status.operation_id, handle.calls())
-    else {
-        return;
-    };
-    let acknowledge = call::AcknowledgeOperationStatus {
-        agent_id: status.agent_id,
-        resource_provider_id: status.resource_provider_id,
-        uuid: uuid.value,
-        operation_id,
-    };
-    // When it is lost, the status comes again.
-    tokio::spawn(async move { calls.acknowledge_operation(acknowledge).await });
-}
-
-/// The updates that were handled last, by task.
+/// The updates that were handled last, by task or operation.
 #[derive(Debug, Default)]
 struct Handled {
     last: HashMap<String, (Bytes, Acknowledged)>,
@@ -213,17 +250,17 @@ impl Handled {
     /// An update older than this many tasks is not sent again.
     const REMEMBERED: usize = 100_000;
 
-    fn find(&self, status: &v1::TaskStatus) -> Option<Acknowledged> {
-        let uuid = status.uuid.as_ref()?;
-        let (last, acknowledged) = self.last.get(&status.task_id.value)?;
+    fn find(&self, id: &str, uuid: Option<&Bytes>) -> Option<Acknowledged> {
+        let uuid = uuid?;
+        let (last, acknowledged) = self.last.get(id)?;
         (last == uuid).then_some(*acknowledged)
     }
 
-    fn note(&mut self, status: &v1::TaskStatus, acknowledged: Acknowledged) {
-        let Some(uuid) = &status.uuid else {
+    fn note(&mut self, id: &str, uuid: Option<&Bytes>, acknowledged: Acknowledged) {
+        let Some(uuid) = uuid else {
             return;
         };
-        let task = status.task_id.value.clone();
+        let task = id.to_owned();
         // A copy, so that 16 bytes do not keep the whole chunk they came in.
         let uuid = Bytes::copy_from_slice(uuid);
         if self

@@ -8,6 +8,7 @@ use mesos_proto::v1::scheduler::event;
 
 use super::{BoxError, Disconnect, Handle, Scheduler};
 use crate::offer::Offer;
+use crate::operation::OperationUpdate;
 use crate::status::StatusUpdate;
 
 macro_rules! forward {
@@ -74,9 +75,9 @@ macro_rules! forward {
             async fn operation_update(
                 &mut self,
                 handle: &Handle,
-                status: &v1::OperationStatus,
+                update: &OperationUpdate,
             ) -> Result<(), BoxError> {
-                (**self).operation_update(handle, status).await
+                (**self).operation_update(handle, update).await
             }
 
             async fn message(

@@ -67,6 +67,20 @@ impl Handle {
         self.0.answered.notify_one();
     }
 
+    /// Tells the driver of operations from before, as
+    /// [`track_tasks`](Self::track_tasks) does of tasks.
+    pub fn track_operations(
+        &self,
+        operations: impl IntoIterator<Item = (v1::OperationId, Option<v1::AgentId>)>,
+    ) {
+        let mut reconciler = self.0.operations();
+        for (id, agent_id) in operations {
+            reconciler.track(&crate::ids::task_id(id.value), agent_id.as_ref());
+        }
+        drop(reconciler);
+        self.0.answered.notify_one();
+    }
+
     /// Makes any call.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ pub(super) enum Item {
     Disconnected(Disconnect),
     /// An UPDATE, not decoded yet.
     Update(Bytes, Encoding, Calls),
+    Operation(Box<v1::OperationStatus>, Calls),
     Event(Box<Event>),
     Rescinded(v1::OfferId),
     Offers(Vec<(v1::Offer, Standing)>, Calls),

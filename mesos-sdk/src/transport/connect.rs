@@ -1,20 +1,20 @@
-//! Opens connections: TCP, and TLS on top where the address says so.
+//! Opens connections: TCP, and TLS on top where the address says so; or a Unix
+//! domain socket.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::Error;
+use super::body::RequestBody;
+use super::{Error, TransportConfig};
 use crate::address::HostAddress;
 
 /// Whom `https` connections trust.
@@ -28,6 +28,7 @@ pub(super) struct Connector {
     timeout: Duration,
     tls: TlsConfig,
     tls_connector: OnceLock<TlsConnector>,
+    unix_socket: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -35,23 +36,25 @@ impl std::fmt::Debug for Connector {
         f.debug_struct("Connector")
             .field("timeout", &self.timeout)
             .field("tls", &self.tls)
+            .field("unix_socket", &self.unix_socket)
             .finish_non_exhaustive()
     }
 }
 
 impl Connector {
-    pub(super) fn new(timeout: Duration, tls: TlsConfig) -> Self {
+    pub(super) fn new(config: &TransportConfig) -> Self {
         Self {
-            timeout,
-            tls,
+            timeout: config.connect_timeout,
+            tls: config.tls.clone(),
             tls_connector: OnceLock::new(),
+            unix_socket: config.unix_socket.clone(),
         }
     }
 
     pub(super) async fn connect(
         &self,
         server: &HostAddress,
-    ) -> Result<SendRequest<Full<Bytes>>, Error> {
+    ) -> Result<SendRequest<RequestBody>, Error> {
         match tokio::time::timeout(self.timeout, self.connect_untimed(server)).await {
             Ok(result) => result,
             Err(_) => Err(Error::Connect {
@@ -64,11 +67,17 @@ impl Connector {
     async fn connect_untimed(
         &self,
         server: &HostAddress,
-    ) -> Result<SendRequest<Full<Bytes>>, Error> {
+    ) -> Result<SendRequest<RequestBody>, Error> {
         let failed = |reason: String| Error::Connect {
             server: server.authority(),
             reason,
         };
+        if let Some(path) = &self.unix_socket {
+            let socket = UnixStream::connect(path)
+                .await
+                .map_err(|error| failed(format!("{}: {}", path.display(), reason(&error))))?;
+            return handshake(socket).await.map_err(failed);
+        }
         let tcp = TcpStream::connect((server.host.as_str(), server.port))
             .await
             .map_err(|error| failed(reason(&error)))?;
@@ -97,7 +106,7 @@ impl Connector {
     }
 }
 
-async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, String>
+async fn handshake<S>(stream: S) -> Result<SendRequest<RequestBody>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -135,3 +135,61 @@ async fn a_stream_is_read_as_it_comes_and_ends() {
     }
     assert_eq!(all, b"onetwo");
 }
+
+#[tokio::test]
+async fn a_unix_socket_reaches_whatever_server_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let thread = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut request = vec![0; 4096];
+        let length = socket.read(&mut request).unwrap();
+        socket.write_all(HELLO.as_bytes()).unwrap();
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    });
+    let transport = Transport::new(TransportConfig {
+        unix_socket: Some(path),
+        ..TransportConfig::default()
+    });
+    let server = HostAddress::http("agent.invalid", 5051);
+    let response = transport
+        .get(&server, "/health", HeaderMap::new())
+        .await
+        .unwrap();
+    assert_eq!(response.text(), "hello");
+    let request = thread.join().unwrap().to_lowercase();
+    assert!(request.contains("host: agent.invalid:5051"), "{request}");
+}
+
+#[tokio::test]
+async fn a_body_is_written_bit_by_bit_before_the_response() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = HostAddress::http("127.0.0.1", listener.local_addr().unwrap().port());
+    let thread = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut byte = [0];
+        while !request.ends_with(b"\r\n0\r\n\r\n") {
+            assert_ne!(socket.read(&mut byte).unwrap(), 0);
+            request.push(byte[0]);
+        }
+        socket.write_all(HELLO.as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let (body, upload) = transport()
+        .upload(&server, "/", HeaderMap::new())
+        .await
+        .unwrap();
+    let writing = async move {
+        assert!(body.send("one".into()).await);
+        assert!(body.send("two".into()).await);
+    };
+    let ((), response) = tokio::join!(writing, upload.response());
+    assert_eq!(response.unwrap().text(), "hello");
+    let request = thread.join().unwrap();
+    assert!(
+        request.ends_with("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"),
+        "{request}"
+    );
+}

@@ -10,9 +10,10 @@ use mesos_sdk::{
     address::MasterAddress,
     framework_info::FrameworkInfo,
     offer::Offer,
+    operation::OperationUpdate,
     scheduler::{BoxError, Disconnect, Handle, Scheduler, SchedulerDriver, SchedulerDriverBuilder},
     status::{Ack, StatusUpdate},
-    v1::{self, TaskState, scheduler::event},
+    v1::{self, OperationState, TaskState, scheduler::event},
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -32,6 +33,7 @@ pub(crate) enum Seen {
         state: TaskState,
         is_redelivery: bool,
     },
+    Operation(String, OperationState),
     Message(Bytes),
     AgentLost(String),
     ExecutorLost(String, Option<i32>),
@@ -92,6 +94,21 @@ impl Scheduler for Recorder {
             OnUpdate::Fail => return Err("the disk is full".into()),
             OnUpdate::Wait => self.gate.acquire().await?.forget(),
             OnUpdate::TakeOver => self.acks.lock().unwrap().extend(update.acknowledge_later()),
+        }
+        Ok(())
+    }
+
+    async fn operation_update(
+        &mut self,
+        _: &Handle,
+        update: &OperationUpdate,
+    ) -> Result<(), BoxError> {
+        let id = update.operation_id().to_owned();
+        self.seen.send(Seen::Operation(id, update.state()))?;
+        match self.on_update {
+            OnUpdate::Succeed | OnUpdate::TakeOver => {}
+            OnUpdate::Fail => return Err("the disk is full".into()),
+            OnUpdate::Wait => self.gate.acquire().await?.forget(),
         }
         Ok(())
     }

@@ -46,9 +46,9 @@ pub struct ParseDurationError {
 /// ```
 /// use std::time::Duration;
 ///
-/// assert_eq!(mesos_local::duration::parse("15secs")?, Duration::from_secs(15));
-/// assert_eq!(mesos_local::duration::parse("1.5m")?, Duration::from_secs(90));
-/// # Ok::<(), mesos_local::duration::ParseDurationError>(())
+/// assert_eq!(mesos_sdk::duration::parse("15secs")?, Duration::from_secs(15));
+/// assert_eq!(mesos_sdk::duration::parse("1.5m")?, Duration::from_secs(90));
+/// # Ok::<(), mesos_sdk::duration::ParseDurationError>(())
 /// ```
 pub fn parse(text: &str) -> Result<Duration, ParseDurationError> {
     let refuse = || ParseDurationError {
@@ -78,8 +78,8 @@ pub fn parse(text: &str) -> Result<Duration, ParseDurationError> {
 /// ```
 /// use std::time::Duration;
 ///
-/// assert_eq!(mesos_local::duration::display(Duration::from_secs(600)), "10mins");
-/// assert_eq!(mesos_local::duration::display(Duration::from_millis(1500)), "1.5secs");
+/// assert_eq!(mesos_sdk::duration::display(Duration::from_secs(600)), "10mins");
+/// assert_eq!(mesos_sdk::duration::display(Duration::from_millis(1500)), "1.5secs");
 /// ```
 #[must_use]
 pub fn display(duration: Duration) -> String {
