@@ -7,6 +7,7 @@
 mod api;
 mod checks;
 mod config;
+mod drain;
 mod executor;
 mod exit;
 mod fetcher;
@@ -64,6 +65,8 @@ pub struct Agent {
     checkpointed_resources: Vec<v1::Resource>,
     /// Sandboxes of executors that nothing else remembers, oldest first.
     forgotten_sandboxes: VecDeque<PathBuf>,
+    /// An operator wants every task to end.
+    draining: Option<v1::DrainConfig>,
     counters: Counters,
 }
 
@@ -114,6 +117,7 @@ impl Agent {
             updates: Updates::new(),
             checkpointed_resources: Vec::new(),
             forgotten_sandboxes: VecDeque::new(),
+            draining: None,
             counters: Counters::default(),
         }
     }
@@ -193,6 +197,7 @@ impl Agent {
                 });
             }
         }
+        self.finish_draining();
         self.note_sent_updates(&effects);
         effects
     }
@@ -257,6 +262,7 @@ impl Agent {
                 );
             }
             ToAgent::CheckpointResources { resources } => self.checkpointed_resources = resources,
+            ToAgent::Drain { config } => self.drain(now, config, effects),
             ToAgent::Ping => effects.to_master.push(FromAgent::Pong),
             ToAgent::Shutdown { message } => effects.actions.push(Action::Exit { message }),
         }
@@ -367,6 +373,7 @@ impl Agent {
             return;
         };
         let is_silent = framework.is_terminating;
+        let is_aware = framework.is_partition_aware();
         let Some(executor) = framework.executors.get_mut(&executor_id) else {
             return;
         };
@@ -379,7 +386,8 @@ impl Agent {
             self.timers.insert((at, container.clone()));
         }
         effects.actions.extend(outcome.actions);
-        for status in outcome.statuses {
+        for mut status in outcome.statuses {
+            drain::explain(self.draining, is_aware, &mut status);
             executor.record(&status);
             self.counters.count(status.state());
             if !is_silent {

@@ -255,6 +255,12 @@ impl Allocator {
         self.weights.get(role).copied().unwrap_or(1.0)
     }
 
+    /// The weights that were set, by role.
+    #[must_use]
+    pub fn weights(&self) -> &BTreeMap<String, f64> {
+        &self.weights
+    }
+
     /// Gives a role a weight; 1 is the default.
     pub fn set_weight(&mut self, role: &str, weight: f64) {
         self.has_news = true;

@@ -136,6 +136,25 @@ impl Response {
         .with(header::ALLOW, HeaderValue::from_static(expected))
     }
 
+    /// The same for an endpoint that takes several methods.
+    pub(crate) fn none_of_methods(expected: &[&'static str], received: &Method) -> Self {
+        let [.., only] = expected else {
+            return Self::empty(StatusCode::METHOD_NOT_ALLOWED);
+        };
+        if expected.len() == 1 {
+            return Self::method_not_allowed(only, received);
+        }
+        let text = format!(
+            "405 Method Not Allowed. Expecting one of {{ '{}' }}, but received '{received}'.",
+            expected.join("', '")
+        );
+        let allow = HeaderValue::try_from(expected.join(", "));
+        Self::text(StatusCode::METHOD_NOT_ALLOWED, text).with(
+            header::ALLOW,
+            allow.expect("names of methods are visible characters"),
+        )
+    }
+
     /// The same answer with one more header.
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);

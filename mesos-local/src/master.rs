@@ -15,15 +15,23 @@
 mod accept;
 mod agents;
 mod call;
+mod drain;
 mod events;
+mod gone;
+mod inverse_offers;
+mod maintenance;
 mod offers;
 mod operations;
+mod operator;
 mod reconcile;
 mod report;
 mod state;
 mod subscribe;
 mod task_validation;
+#[cfg(test)]
+mod tests;
 mod updates;
+mod weights;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,8 +44,10 @@ use crate::messages::{FromAgent, ToAgent};
 use crate::random::Random;
 use crate::time::Timestamp;
 
+use maintenance::Maintenance;
+pub use operator::OperatorReport;
 pub use state::Registry;
-use state::State;
+use state::{Draining, State};
 
 /// How often a subscriber is told that the connection lives
 /// (`src/master/constants.hpp`).
@@ -152,12 +162,15 @@ pub enum Input {
         /// Its stream.
         connection: ConnectionId,
     },
-    /// An operator tears a framework down.
-    OperatorTeardown {
+    /// A call of an operator that changes something. Answered with
+    /// [`Effects::replies`].
+    OperatorCall {
         /// To reply to.
         request: RequestId,
-        /// Which framework.
-        framework_id: v1::FrameworkId,
+        /// The call.
+        call: Box<v1::master::Call>,
+        /// Who was authenticated.
+        principal: Option<String>,
     },
     /// A message of an agent.
     FromAgent {
@@ -248,10 +261,22 @@ impl Master {
             state.recovered_agents.insert(id, (agent, deadline));
         }
         state.gone_agents = registry.gone_agents.into_iter().collect();
+        state.deactivated_agents = registry.deactivated_agents.into_iter().collect();
+        for (key, info) in registry.draining_agents {
+            let started = None;
+            state
+                .draining_agents
+                .insert(key, Draining { info, started });
+        }
+        state.maintenance = Maintenance::new(registry.schedule, registry.machines);
+        let mut allocator = Allocator::new(config.allocation_interval);
+        for (role, weight) in &registry.weights {
+            allocator.set_weight(role, *weight);
+        }
         Self {
             random: Random::new(config.seed),
             next_allocation: now + config.allocation_interval,
-            allocator: Allocator::new(config.allocation_interval),
+            allocator,
             config,
             state,
             now,
@@ -268,6 +293,17 @@ impl Master {
         Registry {
             agents: registered.chain(recovered).cloned().collect(),
             gone_agents: self.state.gone_agents.iter().cloned().collect(),
+            deactivated_agents: self.state.deactivated_agents.iter().cloned().collect(),
+            draining_agents: self
+                .state
+                .draining_agents
+                .iter()
+                .map(|(key, draining)| (key.clone(), draining.info))
+                .collect(),
+            weights: self.allocator.weights().clone(),
+            quotas: Vec::new(),
+            schedule: self.state.maintenance.schedule.clone(),
+            machines: self.state.maintenance.machines.values().cloned().collect(),
         }
     }
 
@@ -305,11 +341,12 @@ impl Master {
             }
             Input::Disconnected { connection } => self.disconnected(connection),
             Input::OperatorSubscribe { connection } => self.operator_subscribe(connection),
-            Input::OperatorTeardown {
+            Input::OperatorCall {
                 request,
-                framework_id,
+                call,
+                principal,
             } => {
-                let reply = self.operator_teardown(&framework_id.value);
+                let reply = self.operator_call(*call, principal.as_deref());
                 self.out.replies.push((request, reply));
             }
             Input::FromAgent { link, message } => self.agent_message(link, message),
@@ -335,6 +372,9 @@ impl Master {
         let allocation = self
             .allocator
             .next_news(self.now)
+            .into_iter()
+            .chain(self.next_inverse_offer())
+            .min()
             .map(|news| news.max(self.next_allocation));
         frameworks
             .chain(operators)
@@ -351,6 +391,7 @@ impl Master {
         self.remove_frameworks_that_are_late();
         self.ping_agents();
         self.give_recovered_agents_up();
+        self.finish_draining();
         self.rescind_old_offers();
         if self.next_allocation <= self.now {
             self.next_allocation = self.next_tick();

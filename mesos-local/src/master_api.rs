@@ -1,9 +1,10 @@
 //! The master's paths: the v1 API and the older endpoints that people and tools
 //! still read.
 
-use http::{HeaderValue, Method, StatusCode, header};
+mod older;
+
+use http::{HeaderValue, StatusCode, header};
 use mesos_proto::json;
-use mesos_sdk::ids;
 use serde_json::{Value, json};
 
 use crate::cluster::MasterHandle;
@@ -16,19 +17,25 @@ use crate::{duration, operator_api, scheduler_api, version};
 const ENDPOINTS: &[&str] = &[
     "api/v1",
     "api/v1/scheduler",
+    "create-volumes",
+    "destroy-volumes",
     "flags",
     "frameworks",
     "health",
+    "machine/down",
+    "machine/up",
     "maintenance/schedule",
     "maintenance/status",
     "quota",
     "redirect",
+    "reserve",
     "roles",
     "slaves",
     "state",
     "state-summary",
     "tasks",
     "teardown",
+    "unreserve",
     "weights",
 ];
 
@@ -59,13 +66,11 @@ impl Handler for MasterApi {
             "health" => Response::empty(StatusCode::OK),
             "version" => written(&request, &json::to_value(&version::info())),
             "redirect" => redirect(master, &request),
-            "teardown" => teardown(master, &request)
-                .await
-                .unwrap_or_else(Response::from),
-            "maintenance/schedule" | "maintenance/status" | "quota" => {
-                written(&request, &json!({}))
+            endpoint if older::ENDPOINTS.contains(&endpoint) => {
+                older::answer(master, endpoint, &request)
+                    .await
+                    .unwrap_or_else(Response::from)
             }
-            "weights" => written(&request, &json!([])),
             _ => view(master, &request, endpoint)
                 .await
                 .unwrap_or_else(Response::from),
@@ -99,19 +104,6 @@ fn redirect(master: &MasterHandle, request: &Request) -> Response {
     let location = HeaderValue::try_from(format!("//{}", master.host_port()))
         .expect("a host name and a port are visible characters");
     Response::empty(StatusCode::TEMPORARY_REDIRECT).with(header::LOCATION, location)
-}
-
-/// `POST /teardown` with `frameworkId=<id>` as a form.
-async fn teardown(master: &MasterHandle, request: &Request) -> Result<Response, Refusal> {
-    if request.method != Method::POST {
-        return Ok(Response::method_not_allowed("POST", &request.method));
-    }
-    let form = String::from_utf8_lossy(&request.body);
-    let id = crate::http::path::query_value(form.trim(), "frameworkId").ok_or_else(|| {
-        Refusal::bad_request("Missing 'frameworkId' query parameter in the request body")
-    })?;
-    let status = master.teardown(ids::framework_id(id)).await?;
-    Ok(Response::empty(status))
 }
 
 async fn view(

@@ -91,6 +91,11 @@ pub enum ToAgent {
         /// All reserved resources and volumes of the agent.
         resources: Vec<v1::Resource>,
     },
+    /// Bring every task to an end and take no new one.
+    Drain {
+        /// How long tasks may take, and whether the agent goes for good.
+        config: v1::DrainConfig,
+    },
     /// Are you there? Answered with [`FromAgent::Pong`].
     Ping,
     /// The agent is not wanted any more and must exit.

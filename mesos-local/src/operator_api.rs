@@ -61,15 +61,10 @@ async fn accept(master: &MasterHandle, request: Request) -> Result<Response, Ref
             let message = list_files(&path)?;
             Ok(encoding.response(&message))
         }
-        Type::Teardown => {
-            let teardown = call.teardown.unwrap_or_default();
-            let status = master.teardown(teardown.framework_id).await?;
+        _ => {
+            let status = master.operate(call).await?;
             Ok(Response::empty(status))
         }
-        kind => Err(Refusal::new(
-            StatusCode::NOT_IMPLEMENTED,
-            format!("{} is not supported by mesos-local", kind.as_str_name()),
-        )),
     }
 }
 
@@ -184,7 +179,9 @@ fn read(kind: Type, snapshot: &Snapshot) -> Message {
             Answer::GetExecutors
         }
         Type::GetOperations => {
-            message.get_operations = Some(response::GetOperations::default());
+            message.get_operations = Some(response::GetOperations {
+                operations: snapshot.operator.operations.clone(),
+            });
             Answer::GetOperations
         }
         Type::GetTasks => {
@@ -206,19 +203,30 @@ fn read(kind: Type, snapshot: &Snapshot) -> Message {
             Answer::GetMaster
         }
         Type::GetMaintenanceStatus => {
-            message.get_maintenance_status = Some(response::GetMaintenanceStatus::default());
+            message.get_maintenance_status = Some(response::GetMaintenanceStatus {
+                status: snapshot.operator.cluster_status.clone(),
+            });
             Answer::GetMaintenanceStatus
         }
         Type::GetMaintenanceSchedule => {
-            message.get_maintenance_schedule = Some(response::GetMaintenanceSchedule::default());
+            message.get_maintenance_schedule = Some(response::GetMaintenanceSchedule {
+                schedule: snapshot.operator.schedule.clone(),
+            });
             Answer::GetMaintenanceSchedule
         }
         Type::GetQuota => {
-            message.get_quota = Some(response::GetQuota::default());
+            message.get_quota = Some(response::GetQuota {
+                status: snapshot.operator.quota.clone(),
+            });
             Answer::GetQuota
         }
-        // A master answers with the type alone when every weight is 1.
-        _ => Answer::GetWeights,
+        _ => {
+            let weight_infos = snapshot.operator.weights.clone();
+            // A master answers with the type alone when no weight was set.
+            message.get_weights =
+                (!weight_infos.is_empty()).then_some(response::GetWeights { weight_infos });
+            Answer::GetWeights
+        }
     };
     message.set_type(answer);
     message

@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use mesos_sdk::v1;
 use mesos_sdk::v1::master::response::GetState;
 
+use crate::master::OperatorReport;
+
 pub(crate) use legacy::{TasksQuery, frameworks, slaves, state, state_summary, tasks};
 pub(crate) use metrics::metrics;
 pub(crate) use roles::{role_messages, roles};
@@ -35,6 +37,8 @@ pub(crate) struct Snapshot {
     pub(crate) now: f64,
     /// Agents, frameworks, executors and tasks.
     pub(crate) state: GetState,
+    /// What operators have set.
+    pub(crate) operator: OperatorReport,
     /// How many agents are unreachable.
     pub(crate) unreachable_agents: usize,
     /// What the master counts.

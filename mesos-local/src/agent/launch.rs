@@ -27,14 +27,24 @@ impl Agent {
         task: v1::TaskInfo,
         effects: &mut Effects,
     ) {
+        let is_draining = self.draining.is_some();
         let framework = self.framework(info);
         if framework.is_terminating {
             return;
         }
         let framework_id = framework.info.id.clone().unwrap_or_default();
-        if framework.executors.contains_key(&task.task_id.value) {
-            let message = "Executor terminating/terminated";
-            let reason = Reason::ExecutorTerminated;
+        let refused = if is_draining {
+            let message = "Task was received while agent was already draining";
+            Some((Reason::AgentDraining, message))
+        } else if framework.executors.contains_key(&task.task_id.value) {
+            Some((
+                Reason::ExecutorTerminated,
+                "Executor terminating/terminated",
+            ))
+        } else {
+            None
+        };
+        if let Some((reason, message)) = refused {
             let is_aware = framework.is_partition_aware();
             return self.report_missing(
                 now,

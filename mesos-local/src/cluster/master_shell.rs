@@ -210,14 +210,13 @@ impl MasterHandle {
         Ok(())
     }
 
-    /// An operator's TEARDOWN.
-    pub(crate) async fn teardown(
-        &self,
-        framework_id: v1::FrameworkId,
-    ) -> Result<StatusCode, Refusal> {
-        self.ask(|request| Input::OperatorTeardown {
+    /// A call of an operator that changes something.
+    pub(crate) async fn operate(&self, call: v1::master::Call) -> Result<StatusCode, Refusal> {
+        let call = Box::new(call);
+        self.ask(|request| Input::OperatorCall {
             request,
-            framework_id,
+            call,
+            principal: None,
         })
         .await
     }
@@ -447,6 +446,7 @@ impl Shell {
             elected_time: start_time,
             now: Timestamp::now().as_secs_f64(),
             state: self.master.state_report(),
+            operator: self.master.operator_report(),
             unreachable_agents: self.master.unreachable_agent_count(),
             counters: BTreeMap::new(),
         }

@@ -7,6 +7,7 @@ use mesos_sdk::v1;
 use mesos_sdk::v1::framework_info::capability::Type as Capability;
 use mesos_sdk::v1::task_status::Reason;
 
+use super::gone::removal_reason;
 use super::state::{Agent, Framework, capabilities_of, is_terminal};
 use super::{LinkId, Master, events, report};
 use crate::messages::{AgentRegistration, FromAgent, ToAgent, UnknownTask};
@@ -71,6 +72,9 @@ impl Master {
     }
 
     fn register(&mut self, link: LinkId, registration: AgentRegistration) {
+        if self.refuse_downed(link, &registration) {
+            return;
+        }
         let known = registration.info.id.clone().map(|id| id.value);
         if known.is_some_and(|id| self.state.agents.contains_key(&id)) {
             // An agent that repeats itself because it was not heard.
@@ -86,6 +90,18 @@ impl Master {
         self.send_to_agent(&key, ToAgent::Registered { agent_id });
         self.tell_agent_added(&key);
         self.allocate();
+    }
+
+    /// No agent comes from a machine that is down for maintenance.
+    fn refuse_downed(&mut self, link: LinkId, registration: &AgentRegistration) -> bool {
+        let is_down = self.is_machine_down(registration);
+        if is_down {
+            let message = "Machine is `DOWN`".to_owned();
+            self.out
+                .to_agents
+                .push((link, ToAgent::Shutdown { message }));
+        }
+        is_down
     }
 
     /// Two agents cannot listen at one address: the older one must be dead.
@@ -150,6 +166,9 @@ impl Master {
                 .push((link, ToAgent::Shutdown { message }));
             return;
         }
+        if self.refuse_downed(link, &registration) {
+            return;
+        }
         if self.state.agents.contains_key(&key) {
             self.reconnect_agent(&key, link, registration, &tasks);
             return;
@@ -179,6 +198,7 @@ impl Master {
                 unknown_tasks,
             },
         );
+        self.apply_decisions(&key);
         self.tell_agent_added(&key);
         self.allocate();
     }
@@ -241,7 +261,7 @@ impl Master {
         for kill in pending_kills {
             self.send_to_agent(&key.to_owned(), kill);
         }
-        self.allocator.set_agent_active(key, true);
+        self.apply_decisions(key);
         self.allocate();
     }
 
@@ -356,6 +376,7 @@ impl Master {
         let hostname = agent.info.hostname.clone();
         self.allocator.set_agent_active(&key, false);
         self.rescind_offers_of_agent(&key);
+        self.rescind_inverse_offers_of_agent(&key);
         let message = format!("Agent {hostname} disconnected");
         self.notice(format!("agent {key} disconnected"));
         self.end_tasks(
@@ -368,7 +389,7 @@ impl Master {
     }
 
     /// Ends tasks of an agent in the master's books and tells their frameworks.
-    fn end_tasks(
+    pub(super) fn end_tasks(
         &mut self,
         agent_key: &str,
         state: v1::TaskState,
@@ -394,6 +415,10 @@ impl Master {
             };
             let was_over = is_terminal(task.state());
             let told = framework.told(state);
+            let reason = match state {
+                v1::TaskState::TaskGoneByOperator => removal_reason(told),
+                _ => reason,
+            };
             let mut status = events::master_status(
                 self.now,
                 task.task_id.clone(),
@@ -498,7 +523,9 @@ impl Master {
         self.forget_agent(key);
     }
 
-    fn forget_agent(&mut self, key: &str) {
+    pub(super) fn forget_agent(&mut self, key: &str) {
+        self.rescind_inverse_offers_of_agent(key);
+        self.state.maintenance.answers.remove(key);
         if let Some(agent) = self.state.agents.remove(key)
             && let Some(link) = agent.link
         {
@@ -510,7 +537,7 @@ impl Master {
     }
 
     /// Takes an agent out of the cluster for good.
-    fn remove_agent(&mut self, key: &str, why: &str) {
+    pub(super) fn remove_agent(&mut self, key: &str, why: &str) {
         let Some(agent) = self.state.agents.get(key) else {
             return;
         };
@@ -525,6 +552,8 @@ impl Master {
         );
         self.rescind_offers_of_agent(key);
         self.forget_agent(key);
+        self.state.draining_agents.remove(key);
+        self.state.deactivated_agents.remove(key);
         self.tell_agent_removed(mesos_sdk::ids::agent_id(key));
     }
 

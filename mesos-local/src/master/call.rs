@@ -3,6 +3,7 @@
 //! carries the call out.
 
 use mesos_sdk::v1;
+use mesos_sdk::v1::allocator::inverse_offer_status::Status;
 use mesos_sdk::v1::scheduler::{Call, call::Type};
 
 use super::{Master, Reply};
@@ -84,8 +85,16 @@ impl Master {
                 let decline = call.decline.unwrap_or_default();
                 self.decline(key, &decline.offer_ids, decline.filters.as_ref());
             }
-            // Nothing is scheduled for maintenance, so no inverse offer is out.
-            Type::AcceptInverseOffers | Type::DeclineInverseOffers => {}
+            Type::AcceptInverseOffers => {
+                let accept = call.accept_inverse_offers.unwrap_or_default();
+                let filters = accept.filters.as_ref();
+                self.answer_inverse_offers(key, &accept.inverse_offer_ids, Status::Accept, filters);
+            }
+            Type::DeclineInverseOffers => {
+                let decline = call.decline_inverse_offers.unwrap_or_default();
+                let (ids, filters) = (&decline.inverse_offer_ids, decline.filters.as_ref());
+                self.answer_inverse_offers(key, ids, Status::Decline, filters);
+            }
             Type::Revive => self.revive(key, &call.revive.unwrap_or_default().roles),
             Type::Suppress => self.suppress(key, &call.suppress.unwrap_or_default().roles),
             Type::Kill => {
@@ -140,6 +149,7 @@ impl Master {
                 }
             }
             self.allocator.revive(key, &roles);
+            self.forget_inverse_filters(key);
             self.allocate();
         }
     }

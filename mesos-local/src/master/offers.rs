@@ -5,7 +5,7 @@ use mesos_sdk::resources::Resources;
 use mesos_sdk::v1::framework_info::capability::Type as Capability;
 use mesos_sdk::{ids, v1};
 
-use super::state::{Framework, Offer, OfferKey};
+use super::state::{Agent, Framework, Offer, OfferKey};
 use super::{Master, events};
 use crate::allocator::Allocation;
 
@@ -30,6 +30,14 @@ impl Master {
             }
         }
         self.send_offers(last);
+        self.make_inverse_offers();
+    }
+
+    /// Offers and inverse offers are numbered alike.
+    pub(super) fn next_offer_key(&mut self) -> OfferKey {
+        let number = self.state.offer_count;
+        self.state.offer_count += 1;
+        format!("{}-O{number}", self.config.id)
     }
 
     fn send_offers(&mut self, offers: Option<(String, Vec<v1::Offer>)>) {
@@ -45,27 +53,16 @@ impl Master {
             agent: agent_key,
             resources,
         } = allocation;
+        let unavailability = self.unavailability_of(&agent_key);
+        let key = self.next_offer_key();
         let framework = self.state.frameworks.get_mut(&framework_key)?;
         let agent = self.state.agents.get_mut(&agent_key)?;
-        let number = self.state.offer_count;
-        self.state.offer_count += 1;
-        let key = format!("{}-O{number}", self.config.id);
-        let address = agent.registration.address;
         let offer = v1::Offer {
             id: ids::offer_id(&key),
             framework_id: framework.id(),
             agent_id: agent.id(),
             hostname: agent.info.hostname.clone(),
-            url: Some(v1::Url {
-                scheme: "http".to_owned(),
-                address: v1::Address {
-                    hostname: Some(agent.info.hostname.clone()),
-                    ip: Some(address.ip().to_string()),
-                    port: i32::from(address.port()),
-                },
-                path: Some("/slave(1)".to_owned()),
-                ..Default::default()
-            }),
+            url: Some(agent_url(agent)),
             domain: agent.info.domain.clone(),
             resources: told_resources(framework, &resources),
             attributes: agent.info.attributes.clone(),
@@ -75,7 +72,7 @@ impl Master {
                 .into_iter()
                 .flat_map(|executors| executors.keys().map(ids::executor_id))
                 .collect(),
-            unavailability: None,
+            unavailability,
             allocation_info: framework.has(Capability::MultiRole).then(|| {
                 v1::resource::AllocationInfo {
                     role: Some(role.clone()),
@@ -190,6 +187,7 @@ impl Master {
             }
             self.state.offer_deadlines.remove(&(deadline, key.clone()));
             self.rescind_offer(&key);
+            self.rescind_inverse_offer(&key);
         }
     }
 
@@ -232,6 +230,21 @@ impl Master {
             resources,
             filters,
         );
+    }
+}
+
+/// Where an agent is reached.
+pub(super) fn agent_url(agent: &Agent) -> v1::Url {
+    let address = agent.registration.address;
+    v1::Url {
+        scheme: "http".to_owned(),
+        address: v1::Address {
+            hostname: Some(agent.info.hostname.clone()),
+            ip: Some(address.ip().to_string()),
+            port: i32::from(address.port()),
+        },
+        path: Some("/slave(1)".to_owned()),
+        ..Default::default()
     }
 }
 

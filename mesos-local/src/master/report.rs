@@ -205,6 +205,8 @@ impl Master {
         use v1::agent_info::capability::Type;
         let offered = self.offered(agent.offers.iter());
         let key = agent.id().value;
+        let is_deactivated = self.state.deactivated_agents.contains(&key);
+        let draining = self.state.draining_agents.get(&key);
         let allocated = self
             .allocator
             .agent_allocated(&key)
@@ -222,8 +224,8 @@ impl Master {
         ];
         get_agents::Agent {
             agent_info: agent.info.clone(),
-            active: agent.is_connected(),
-            deactivated: Some(false),
+            active: agent.is_connected() && !is_deactivated,
+            deactivated: Some(is_deactivated),
             version: agent.registration.version.clone(),
             pid: Some(agent.registration.pid.clone()),
             registered_time: Some(time_info(agent.registered)),
@@ -237,7 +239,18 @@ impl Master {
                     r#type: Some(kind as i32),
                 })
                 .collect(),
+            drain_info: draining.map(|draining| draining.info),
+            estimated_drain_start_time: draining.and_then(|d| d.started).map(whole_seconds),
             ..Default::default()
         }
+    }
+}
+
+/// Mesos tells this time in whole seconds.
+fn whole_seconds(time: Timestamp) -> v1::TimeInfo {
+    const SECOND: i64 = 1_000_000_000;
+    let exact = time_info(time).nanoseconds;
+    v1::TimeInfo {
+        nanoseconds: exact - exact % SECOND,
     }
 }

@@ -7,6 +7,7 @@ pub(super) use mesos_sdk::status::is_terminal;
 use mesos_sdk::v1;
 use mesos_sdk::v1::framework_info::capability::Type as Capability;
 
+use super::maintenance::Maintenance;
 use super::{ConnectionId, LinkId};
 use crate::messages::AgentRegistration;
 use crate::time::Timestamp;
@@ -17,13 +18,26 @@ pub(super) type TaskKey = String;
 pub(super) type OfferKey = String;
 pub(super) type ExecutorKey = String;
 
-/// What outlives a master: which agents are part of the cluster.
+/// What outlives a master: which agents are part of the cluster, and what
+/// operators have set.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     /// Agents that were registered.
     pub agents: Vec<v1::AgentInfo>,
     /// Ids of agents that were marked gone for good.
     pub gone_agents: Vec<String>,
+    /// Ids of agents of which nothing is offered.
+    pub deactivated_agents: Vec<String>,
+    /// How far agents are drained, by id.
+    pub draining_agents: BTreeMap<String, v1::DrainInfo>,
+    /// Weights of roles that were given one.
+    pub weights: BTreeMap<String, f64>,
+    /// Quotas of roles that were given one.
+    pub quotas: Vec<v1::quota::QuotaConfig>,
+    /// When machines will be down.
+    pub schedule: v1::maintenance::Schedule,
+    /// Machines in the schedule, and whether they are down.
+    pub machines: Vec<v1::MachineInfo>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +52,11 @@ pub(super) struct State {
     pub(super) recovered_agents: BTreeMap<AgentKey, (v1::AgentInfo, Timestamp)>,
     pub(super) unreachable_agents: BTreeMap<AgentKey, Timestamp>,
     pub(super) gone_agents: BTreeSet<AgentKey>,
+    /// Agents of which an operator wants nothing to be offered.
+    pub(super) deactivated_agents: BTreeSet<AgentKey>,
+    pub(super) draining_agents: BTreeMap<AgentKey, Draining>,
+    pub(super) maintenance: Maintenance,
+    pub(super) inverse_offers: BTreeMap<OfferKey, InverseOffer>,
     pub(super) offers: BTreeMap<OfferKey, Offer>,
     /// When offers run out, with `--offer_timeout`.
     pub(super) offer_deadlines: BTreeSet<(Timestamp, OfferKey)>,
@@ -152,5 +171,21 @@ pub(super) struct Offer {
     pub(super) agent: AgentKey,
     pub(super) role: String,
     pub(super) resources: Resources,
+    pub(super) deadline: Option<Timestamp>,
+}
+
+/// An agent that an operator drains, or has drained.
+#[derive(Debug, Clone)]
+pub(super) struct Draining {
+    pub(super) info: v1::DrainInfo,
+    /// When this master told the agent.
+    pub(super) started: Option<Timestamp>,
+}
+
+/// What a framework is asked to give back before a machine goes down.
+#[derive(Debug, Clone)]
+pub(super) struct InverseOffer {
+    pub(super) framework: FrameworkKey,
+    pub(super) agent: AgentKey,
     pub(super) deadline: Option<Timestamp>,
 }

@@ -152,6 +152,7 @@ impl Master {
         stream_id: String,
     ) {
         self.discard_offers_of(key);
+        self.discard_inverse_offers_of(key);
         let Some(framework) = self.state.frameworks.get_mut(key) else {
             return;
         };
@@ -226,6 +227,7 @@ impl Master {
         framework.failover_deadline = Some(self.now + timeout);
         self.notice(format!("framework {key} disconnected"));
         self.discard_offers_of(&key);
+        self.discard_inverse_offers_of(&key);
         self.allocator.set_active(&key, false);
     }
 
@@ -259,6 +261,8 @@ impl Master {
     /// ends, and nothing is reported to it any more.
     pub(super) fn remove_framework(&mut self, key: &str) {
         self.discard_offers_of(key);
+        self.discard_inverse_offers_of(key);
+        self.forget_inverse_answers(key);
         let Some(mut framework) = self.state.frameworks.remove(key) else {
             return;
         };

@@ -40,6 +40,7 @@ fn snapshot() -> Snapshot {
         now: master.start_time() + 30.0,
         master: master.master_info.unwrap(),
         state: message("master-get_state").get_state.unwrap(),
+        operator: OperatorReport::default(),
         unreachable_agents: 0,
         counters: BTreeMap::new(),
     }

@@ -1,0 +1,85 @@
+//! Calls of operators that change something
+//! (`docs/operator-http-api.md`): who carries each of them out.
+//!
+//! Calls that only read are answered from what [`Master::operator_report`]
+//! and its neighbours show.
+
+use mesos_sdk::v1;
+use mesos_sdk::v1::master::{Call, call::Type};
+
+use super::{Master, Reply, report};
+
+/// What operators have set, and what became of it.
+#[derive(Debug, Clone, Default)]
+pub struct OperatorReport {
+    /// Weights of roles that were given one.
+    pub weights: Vec<v1::WeightInfo>,
+    /// Quotas of roles that were given one.
+    pub quota: v1::quota::QuotaStatus,
+    /// When machines will be down.
+    pub schedule: v1::maintenance::Schedule,
+    /// Machines that will be or are down, and what frameworks said to it.
+    pub cluster_status: v1::maintenance::ClusterStatus,
+    /// Operations that are not done, or whose end nobody has acknowledged.
+    pub operations: Vec<v1::Operation>,
+}
+
+impl Master {
+    /// Carries out a call that changes something.
+    pub(super) fn operator_call(&mut self, call: Call, _principal: Option<&str>) -> Reply {
+        match call.r#type() {
+            Type::UpdateWeights => {
+                self.update_weights(call.update_weights.unwrap_or_default().weight_infos)
+            }
+            Type::UpdateMaintenanceSchedule => {
+                let update = call.update_maintenance_schedule.unwrap_or_default();
+                self.update_maintenance_schedule(update.schedule)
+            }
+            Type::StartMaintenance => {
+                self.start_maintenance(&call.start_maintenance.unwrap_or_default().machines)
+            }
+            Type::StopMaintenance => {
+                self.stop_maintenance(&call.stop_maintenance.unwrap_or_default().machines)
+            }
+            Type::DrainAgent => self.drain_agent(&call.drain_agent.unwrap_or_default()),
+            Type::DeactivateAgent => {
+                self.deactivate_agent(&call.deactivate_agent.unwrap_or_default().agent_id.value)
+            }
+            Type::ReactivateAgent => {
+                self.reactivate_agent(&call.reactivate_agent.unwrap_or_default().agent_id.value)
+            }
+            Type::MarkAgentGone => {
+                self.mark_agent_gone(&call.mark_agent_gone.unwrap_or_default().agent_id.value)
+            }
+            Type::Teardown => {
+                self.operator_teardown(&call.teardown.unwrap_or_default().framework_id.value)
+            }
+            kind => Reply::new(
+                501,
+                format!("{} is not supported by mesos-local", kind.as_str_name()),
+            ),
+        }
+    }
+
+    /// What operators have set.
+    #[must_use]
+    pub fn operator_report(&self) -> OperatorReport {
+        OperatorReport {
+            weights: self.weights_report(),
+            quota: v1::quota::QuotaStatus::default(),
+            schedule: self.state.maintenance.schedule.clone(),
+            cluster_status: self.cluster_status(),
+            operations: Vec::new(),
+        }
+    }
+
+    pub(super) fn has_agent(&self, key: &str) -> bool {
+        self.state.agents.contains_key(key)
+            || self.state.recovered_agents.contains_key(key)
+            || self.state.unreachable_agents.contains_key(key)
+    }
+
+    pub(super) fn now_info(&self) -> v1::TimeInfo {
+        report::time_info(self.now)
+    }
+}

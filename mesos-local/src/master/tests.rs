@@ -1,0 +1,8 @@
+//! The master as a model: a world of scripted agents and frameworks around it,
+//! whose time the tests make pass.
+
+mod drain;
+mod gone;
+mod maintenance;
+mod weights;
+mod world;
