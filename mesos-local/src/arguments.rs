@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 use mesos_local::{AgentSpec, ClusterConfig, duration};
+use mesos_sdk::address::{MasterAddress, ZooKeeperAddress};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -22,6 +23,11 @@ EXAMPLES
 
   mesos-local --port 0 --agent-port 0
       Free ports; the first lines printed say which.
+
+  mesos-local --zk zk://127.0.0.1:2181/mesos --port 5060 --agents 0 &
+  mesos-local --zk zk://127.0.0.1:2181/mesos --port 5061 --agents 0 &
+  mesos-local --zk zk://127.0.0.1:2181/mesos --port 5062 --agents-only
+      Two masters of which one leads, and three agents that follow it.
 
 Then, from any framework: its master is 127.0.0.1:5050. To look at it:
   curl -s http://127.0.0.1:5050/state
@@ -93,6 +99,20 @@ pub(crate) struct Arguments {
     )]
     agent_port: u16,
 
+    /// Elect a leader among all mesos-local processes that name this ZooKeeper
+    /// group, zk://host:port,host:port/path. The agents of each process follow
+    /// the leader.
+    #[arg(long = "zk", env = "MESOS_LOCAL_ZK", value_name = "ADDRESS", value_parser = group)]
+    zookeeper: Option<ZooKeeperAddress>,
+
+    /// After how long without a word ZooKeeper takes a master for dead.
+    #[arg(long, env = "MESOS_LOCAL_ZK_SESSION_TIMEOUT", default_value = "10s", value_name = "DURATION", value_parser = duration::parse)]
+    zk_session_timeout: Duration,
+
+    /// With --zk: never lead. The master's port only sends on to the leader.
+    #[arg(long, env = "MESOS_LOCAL_AGENTS_ONLY", requires = "zookeeper")]
+    agents_only: bool,
+
     /// Where sandboxes lie, and stay. Without it: a temporary directory that is
     /// removed at the end, in TMPDIR where that is set, in /dev/shm where there
     /// is room, or else in /tmp.
@@ -157,6 +177,15 @@ pub(crate) struct Arguments {
     no_switch_user: bool,
 }
 
+/// Reads `zk://host:port/path`.
+fn group(text: &str) -> Result<ZooKeeperAddress, String> {
+    match text.parse() {
+        Ok(MasterAddress::ZooKeeper(group)) => Ok(group),
+        Ok(_) => Err("zk://host:port/path is expected".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 impl Arguments {
     /// What the cluster is to be.
     pub(crate) fn into_config(self) -> Result<ClusterConfig, clap::Error> {
@@ -174,6 +203,9 @@ impl Arguments {
         config.ip = self.ip;
         config.port = self.port;
         config.agent_port = self.agent_port;
+        config.zookeeper = self.zookeeper;
+        config.zookeeper_session_timeout = self.zk_session_timeout;
+        config.is_candidate = !self.agents_only;
         config.work_dir = self.work_dir;
         config.allocation_interval = self.allocation_interval;
         config.offer_timeout = self.offer_timeout;

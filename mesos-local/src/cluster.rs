@@ -7,11 +7,15 @@
 
 mod builder;
 mod config;
+mod election;
 mod flags;
+mod links;
 mod master_shell;
 mod network;
 mod places;
+mod registry_store;
 mod running;
+mod uplink;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use builder::ClusterBuilder;
 pub use config::{AgentSpec, ClusterConfig};
+pub(crate) use election::Standing;
 pub(crate) use master_shell::MasterHandle;
 
 use running::{Order, Plan};
@@ -195,6 +200,8 @@ impl Cluster {
     /// Replaces the master by one that knows only which agents were part of the
     /// cluster, as when another is elected: every connection ends, offers are
     /// void, frameworks subscribe again and agents come back with their tasks.
+    /// With ZooKeeper the master leaves the election and stands again, so that
+    /// another process leads if there is one.
     pub async fn fail_over_master(&self) {
         self.order(Order::FailOverMaster).await;
     }

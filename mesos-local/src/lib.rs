@@ -2,9 +2,11 @@
 
 pub mod agent;
 pub mod allocator;
+mod as_json;
 mod cluster;
 mod connect;
 mod http;
+mod link_api;
 pub mod master;
 mod master_api;
 pub mod messages;

@@ -7,11 +7,11 @@ use http::{HeaderValue, StatusCode, header};
 use mesos_proto::json;
 use serde_json::{Value, json};
 
-use crate::cluster::MasterHandle;
+use crate::cluster::{MasterHandle, Standing};
 use crate::http::path::endpoint;
 use crate::http::{Handler, Refusal, Request, Response};
 use crate::views::{self, TasksQuery};
-use crate::{duration, operator_api, scheduler_api, version};
+use crate::{duration, link_api, operator_api, scheduler_api, version};
 
 /// Endpoints of the master's process, which answer under `/master` too.
 const ENDPOINTS: &[&str] = &[
@@ -26,6 +26,7 @@ const ENDPOINTS: &[&str] = &[
     "machine/up",
     "maintenance/schedule",
     "maintenance/status",
+    "mesos-local/link",
     "quota",
     "redirect",
     "reserve",
@@ -60,12 +61,15 @@ impl Handler for MasterApi {
         let Some(endpoint) = endpoint(&request.path, "master", ENDPOINTS, OWN) else {
             return Response::not_found();
         };
+        if let Some(response) = elsewhere(&master.standing(), &request, endpoint) {
+            return response;
+        }
         match endpoint {
+            "mesos-local/link" => link_api::answer(master, request),
             "api/v1/scheduler" => scheduler_api::answer(master, request).await,
             "api/v1" => operator_api::answer(master, request).await,
             "health" => Response::empty(StatusCode::OK),
             "version" => written(&request, &json::to_value(&version::info())),
-            "redirect" => redirect(master, &request),
             endpoint if older::ENDPOINTS.contains(&endpoint) => {
                 older::answer(master, endpoint, &request)
                     .await
@@ -95,15 +99,37 @@ fn written(request: &Request, value: &Value) -> Response {
     }
 }
 
-/// To the leader, which is always this master: its address alone, whatever was
-/// asked for, and nothing under `/redirect/`.
-fn redirect(master: &MasterHandle, request: &Request) -> Response {
-    if !request.path.trim_end_matches('/').ends_with("/redirect") {
-        return Response::not_found();
+/// The answer of a master that does not lead: to the leader, with the path as
+/// its process has it. `/redirect` leads to the leader's address alone, from
+/// the leader too, and to nothing under `/redirect/`. Some endpoints every
+/// master answers for itself.
+fn elsewhere(standing: &Standing, request: &Request, endpoint: &str) -> Option<Response> {
+    let is_redirect = endpoint == "redirect";
+    if is_redirect && !request.path.trim_end_matches('/').ends_with("/redirect") {
+        return Some(Response::not_found());
     }
-    let location = HeaderValue::try_from(format!("//{}", master.host_port()))
-        .expect("a host name and a port are visible characters");
-    Response::empty(StatusCode::TEMPORARY_REDIRECT).with(header::LOCATION, location)
+    let leader = match standing {
+        _ if matches!(endpoint, "health" | "version" | "metrics/snapshot") => return None,
+        Standing::Leads(_) if !is_redirect => return None,
+        Standing::Leads(leader) | Standing::Follows(leader) => leader,
+        Standing::Nobody => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Some(Response::text(status, "No leader elected"));
+        }
+    };
+    let mut location = format!("//{}", leader.host_port);
+    if !is_redirect {
+        let path = request.path.trim_start_matches('/');
+        location.push_str("/master/");
+        location.push_str(path.strip_prefix("master/").unwrap_or(path));
+        if !request.query.is_empty() {
+            location.push('?');
+            location.push_str(&request.query);
+        }
+    }
+    let location = HeaderValue::try_from(location).ok()?;
+    let response = Response::empty(StatusCode::TEMPORARY_REDIRECT);
+    Some(response.with(header::LOCATION, location))
 }
 
 async fn view(

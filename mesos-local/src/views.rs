@@ -41,6 +41,8 @@ pub(crate) struct Snapshot {
     pub(crate) operator: OperatorReport,
     /// How many agents are unreachable.
     pub(crate) unreachable_agents: usize,
+    /// Whether this master leads; one that follows shows metrics only.
+    pub(crate) leads: bool,
     /// What the master counts.
     pub(crate) counters: BTreeMap<String, f64>,
 }

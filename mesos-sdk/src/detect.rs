@@ -5,6 +5,7 @@ mod zookeeper;
 use crate::address::{HostAddress, MasterAddress};
 use crate::error::Error;
 use zookeeper::ZooKeeper;
+pub use zookeeper::leading_child;
 
 /// Knows where the leading master is, or whom to ask.
 #[derive(Debug)]

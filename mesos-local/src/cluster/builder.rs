@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mesos_sdk::address::ZooKeeperAddress;
+
 use super::{AgentSpec, Cluster, ClusterConfig, Error};
 
 /// Makes a [`Cluster`]; see [`Cluster::builder`].
@@ -67,6 +69,12 @@ impl ClusterBuilder {
     pub fn listen(mut self, ip: IpAddr, port: u16) -> Self {
         self.config.ip = ip;
         self.config.port = port;
+        self
+    }
+
+    /// Where masters of several processes elect the one that leads.
+    pub fn zookeeper(mut self, group: ZooKeeperAddress) -> Self {
+        self.config.zookeeper = Some(group);
         self
     }
 

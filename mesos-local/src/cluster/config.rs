@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mesos_sdk::address::ZooKeeperAddress;
 use mesos_sdk::attributes;
 use mesos_sdk::resources::Resources;
 use mesos_sdk::v1;
@@ -34,6 +35,14 @@ pub struct ClusterConfig {
     /// The first agent's port, each further agent has the next one; 0 takes
     /// free ones.
     pub agent_port: u16,
+    /// Where masters of several processes elect the one that leads, and agents
+    /// find it. Without it the master leads alone.
+    pub zookeeper: Option<ZooKeeperAddress>,
+    /// After how long without a word ZooKeeper takes a master for dead.
+    pub zookeeper_session_timeout: Duration,
+    /// Whether the master may be elected. One that may not sends whoever asks
+    /// on to the leader, and its agents are all of the cluster that is here.
+    pub is_candidate: bool,
     /// Where agents keep their sandboxes, which then stay when the cluster
     /// stops. Without it they lie in a temporary directory that does not.
     pub work_dir: Option<PathBuf>,
@@ -76,6 +85,9 @@ impl Default for ClusterConfig {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
             agent_port: 0,
+            zookeeper: None,
+            zookeeper_session_timeout: Duration::from_secs(10),
+            is_candidate: true,
             work_dir: None,
             allocation_interval: Duration::from_millis(1),
             offer_timeout: None,

@@ -62,6 +62,13 @@ pub(super) fn of(
     if let Some(name) = &config.name {
         flags.push(("cluster", name.clone()));
     }
+    if let Some(group) = &config.zookeeper {
+        flags.push(("zk", group.to_string()));
+        flags.push((
+            "zk_session_timeout",
+            duration::display(config.zookeeper_session_timeout),
+        ));
+    }
     if let Some(timeout) = config.offer_timeout {
         flags.push(("offer_timeout", duration::display(timeout)));
     }

@@ -9,16 +9,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::StatusCode;
 use mesos_proto::v1;
+use mesos_sdk::address::HostAddress;
 use mesos_sdk::recordio;
 use mesos_sdk::v1::scheduler;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::election::{LeaderPlace, Standing};
+use super::links::RemoteLinks;
 use super::network::{Arrival, ToAgentEnd};
+use super::registry_store::RegistryStore;
 use super::{ClusterConfig, flags};
 use crate::http::Refusal;
 use crate::http::negotiate::Encoding;
 use crate::http::stream::EventSender;
-use crate::master::{ConnectionId, Effects, Input, LinkId, Master, MasterConfig, Reply, RequestId};
+use crate::master::{
+    ConnectionId, Effects, Input, LinkId, Master, MasterConfig, Registry, Reply, RequestId,
+};
 use crate::operator_api;
 use crate::time::Timestamp;
 use crate::version;
@@ -30,13 +36,13 @@ pub(super) struct MasterPlan {
     config: MasterConfig,
     flags: BTreeMap<String, String>,
     cluster: Option<String>,
-    host_port: String,
+    place: HostAddress,
     stream_buffer_bytes: usize,
 }
 
 impl MasterPlan {
     pub(super) fn new(config: &ClusterConfig, address: SocketAddr, hostname: String) -> Self {
-        let host_port = format!("{hostname}:{}", address.port());
+        let place = HostAddress::http(&hostname, address.port());
         let flags = flags::of(config, address, &hostname);
         Self {
             config: MasterConfig {
@@ -53,9 +59,14 @@ impl MasterPlan {
             },
             flags,
             cluster: config.name.clone(),
-            host_port,
+            place,
             stream_buffer_bytes: config.stream_buffer_bytes,
         }
+    }
+
+    /// The standing of a master that has no rivals.
+    fn leads(&self) -> Standing {
+        Standing::Leads(LeaderPlace::alone(self.place.clone()))
     }
 
     /// The configuration of one reign; each has an id of its own, which follows
@@ -83,6 +94,11 @@ pub(crate) struct MasterHandle {
 struct Shared {
     next: AtomicU64,
     plan: MasterPlan,
+    /// Whether this master leads, or which one does.
+    standing: watch::Receiver<Standing>,
+    /// How many reigns ended because the registry could not be kept.
+    abdications: watch::Receiver<u64>,
+    remote_links: RemoteLinks,
 }
 
 #[derive(Debug)]
@@ -96,6 +112,11 @@ enum Order {
     Attach(LinkId, ToAgentEnd),
     Snapshot(oneshot::Sender<Box<Snapshot>>),
     FailOver(oneshot::Sender<()>),
+    /// Who this master is to be in its next reign.
+    NextReign(oneshot::Sender<v1::MasterInfo>),
+    /// Begin that reign.
+    Reign(Box<(RegistryStore, Registry)>, oneshot::Sender<()>),
+    Abdicate(oneshot::Sender<()>),
 }
 
 /// A client's stream, whose events are written in its encoding.
@@ -113,11 +134,20 @@ enum Opened {
 }
 
 impl MasterHandle {
-    /// Starts a master on the current runtime.
-    pub(super) fn start(plan: MasterPlan) -> Self {
+    /// Starts a master on the current runtime. With an election's standing it
+    /// does nothing before it is told to reign; without, it reigns at once.
+    pub(super) fn start(plan: MasterPlan, standing: Option<watch::Receiver<Standing>>) -> Self {
         let (orders, inbox) = mpsc::unbounded_channel();
+        let (tell_abdications, abdications) = watch::channel(0);
+        let (reigns, standing) = match standing {
+            Some(standing) => (false, standing),
+            None => (true, watch::channel(plan.leads()).1),
+        };
         let shell = Shell {
             master: Master::new(plan.reign(0), Timestamp::now()),
+            reigns,
+            store: None,
+            abdications: tell_abdications,
             plan: plan.clone(),
             generation: 0,
             streams: BTreeMap::new(),
@@ -129,6 +159,9 @@ impl MasterHandle {
         let shared = Shared {
             next: AtomicU64::new(1),
             plan,
+            standing,
+            abdications,
+            remote_links: RemoteLinks::default(),
         };
         Self {
             orders,
@@ -156,9 +189,13 @@ impl MasterHandle {
         self.shared.plan.stream_buffer_bytes
     }
 
-    /// The master's host name and port, as redirects have it.
-    pub(crate) fn host_port(&self) -> &str {
-        &self.shared.plan.host_port
+    /// Whether this master leads, or which one does.
+    pub(crate) fn standing(&self) -> Standing {
+        self.shared.standing.borrow().clone()
+    }
+
+    pub(super) fn remote_links(&self) -> &RemoteLinks {
+        &self.shared.remote_links
     }
 
     /// A scheduler's SUBSCRIBE; gives back the stream's id.
@@ -255,6 +292,37 @@ impl MasterHandle {
         let _ = wait.await;
     }
 
+    /// Who the master is to be in its next reign.
+    pub(super) async fn next_reign(&self) -> Result<v1::MasterInfo, String> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::NextReign(reply));
+        let ended = |_| "the master has ended".to_owned();
+        answer.await.map_err(ended)
+    }
+
+    /// Begins the reign that was asked for last.
+    pub(super) async fn reign(&self, store: RegistryStore, registry: Registry) {
+        let (done, wait) = oneshot::channel();
+        self.order(Order::Reign(Box::new((store, registry)), done));
+        // An error says that the master has ended, which is no matter here.
+        let _ = wait.await;
+    }
+
+    /// Ends the reign, if there is one: all that was known is forgotten, and
+    /// every stream ends.
+    pub(super) async fn abdicate(&self) {
+        let (done, wait) = oneshot::channel();
+        self.order(Order::Abdicate(done));
+        let _ = wait.await;
+    }
+
+    /// Changes whenever the master ends its reign by itself, from now on.
+    pub(super) fn abdications(&self) -> watch::Receiver<u64> {
+        let mut abdications = self.shared.abdications.clone();
+        abdications.mark_unchanged();
+        abdications
+    }
+
     async fn ask(&self, input: impl FnOnce(RequestId) -> Input) -> Result<StatusCode, Refusal> {
         let request = RequestId(self.next());
         let (reply, answer) = oneshot::channel();
@@ -299,6 +367,11 @@ fn stopping() -> Refusal {
 /// The task that owns the model.
 struct Shell {
     master: Master,
+    /// Otherwise nothing is done: another master leads.
+    reigns: bool,
+    /// Where the registry is kept when other processes may lead after us.
+    store: Option<RegistryStore>,
+    abdications: watch::Sender<u64>,
     plan: MasterPlan,
     generation: u64,
     streams: BTreeMap<ConnectionId, Stream>,
@@ -310,7 +383,8 @@ struct Shell {
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>) {
         loop {
-            let delay = self.master.wake_at().map(|due| due.since(Timestamp::now()));
+            let due = self.master.wake_at().filter(|_| self.reigns);
+            let delay = due.map(|due| due.since(Timestamp::now()));
             let timer = async {
                 match delay {
                     Some(delay) => tokio::time::sleep(delay).await,
@@ -322,39 +396,42 @@ impl Shell {
             tokio::select! {
                 biased;
                 order = inbox.recv() => match order {
-                    Some(order) => self.obey(order),
+                    Some(order) => self.obey(order).await,
                     None => return,
                 },
-                () = timer => self.step(Input::Tick),
+                () = timer => self.step(Input::Tick).await,
             }
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    async fn obey(&mut self, order: Order) {
         match order {
+            // Whoever waits for an answer hears that there is none.
+            Order::Step(_) | Order::Ask(..) | Order::Open(..) | Order::Attach(..)
+                if !self.reigns => {}
             Order::Step(input) => {
                 if let Input::AgentDisconnected { link } = &*input {
                     self.agents.remove(link);
                 }
-                self.step(*input);
+                self.step(*input).await;
             }
             Order::Ask(request, input, reply) => {
                 self.waiting.insert(request, reply);
-                self.step(*input);
+                self.step(*input).await;
                 // A reply that does not come at once never comes.
                 self.waiting.remove(&request);
             }
             Order::Open(connection, stream, input, reply) => {
                 self.streams.insert(connection, stream);
                 self.openings.insert(connection, reply);
-                self.step(*input);
+                self.step(*input).await;
                 if self.openings.remove(&connection).is_some() {
                     self.streams.remove(&connection);
                 }
             }
             Order::Closed(connection) => {
                 if self.streams.remove(&connection).is_some() {
-                    self.step(Input::Disconnected { connection });
+                    self.step(Input::Disconnected { connection }).await;
                 }
             }
             Order::Attach(link, end) => {
@@ -365,15 +442,51 @@ impl Shell {
                 let _ = reply.send(Box::new(self.snapshot()));
             }
             Order::FailOver(done) => {
-                self.fail_over();
+                self.generation += 1;
+                self.begin_reign(self.master.registry());
+                let _ = done.send(());
+            }
+            Order::NextReign(reply) => {
+                self.generation += 1;
+                let config = self.plan.reign(self.generation);
+                let _ = reply.send(Master::new(config, Timestamp::now()).info());
+            }
+            Order::Reign(taken, done) => {
+                let (store, registry) = *taken;
+                self.begin_reign(registry);
+                self.store = Some(store);
+                self.reigns = true;
+                let _ = done.send(());
+            }
+            Order::Abdicate(done) => {
+                self.abdicate();
                 let _ = done.send(());
             }
         }
     }
 
-    fn step(&mut self, input: Input) {
+    /// Steps the model. What must outlive this master is kept before anybody
+    /// hears of what it led to.
+    async fn step(&mut self, input: Input) {
         let effects = self.master.step(Timestamp::now(), input);
+        if let Some(store) = &mut self.store
+            && let Err(reason) = store.save(self.master.registry()).await
+        {
+            tracing::warn!(reason, "the registry cannot be kept; another master leads");
+            self.abdicate();
+            self.abdications.send_modify(|count| *count += 1);
+            return;
+        }
         self.send(effects);
+    }
+
+    fn abdicate(&mut self) {
+        if self.reigns && self.store.is_some() {
+            self.generation += 1;
+            self.begin_reign(Registry::default());
+            self.store = None;
+            self.reigns = false;
+        }
     }
 
     fn send(&mut self, effects: Effects) {
@@ -425,10 +538,10 @@ impl Shell {
         }
     }
 
-    fn fail_over(&mut self) {
-        self.generation += 1;
+    /// A master that knows the registry alone takes over.
+    fn begin_reign(&mut self, registry: Registry) {
         let config = self.plan.reign(self.generation);
-        self.master = Master::recover(config, self.master.registry(), Timestamp::now());
+        self.master = Master::recover(config, registry, Timestamp::now());
         self.streams.clear();
         self.openings.clear();
         self.waiting.clear();
@@ -448,6 +561,7 @@ impl Shell {
             state: self.master.state_report(),
             operator: self.master.operator_report(),
             unreachable_agents: self.master.unreachable_agent_count(),
+            leads: self.reigns,
             counters: BTreeMap::new(),
         }
     }

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesos_sdk::resources::Resources;
+use mesos_sdk::transport::{Transport, TransportConfig};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::election::{AbortOnDrop, ElectionHandle, ElectionPlan, Standing};
 use super::master_shell::{MasterHandle, MasterPlan};
 use super::network::{Partition, Weather, link};
 use super::places::{self, Place};
+use super::uplink::{Follower, Wire};
 use super::{AgentPlace, ClusterConfig, Error};
 use crate::agent::{AgentConfig, AgentHandle, AgentLimits, AgentShell, MasterLink, Warden};
 use crate::http::{Limits, ServerControl, serve};
@@ -74,7 +77,10 @@ impl Plan {
                 attributes_flag: spec.attributes.clone().unwrap_or_default(),
                 domain: spec.domain.clone(),
                 work_dir: work_dir.join(format!("agent-{index}")),
-                master: master.address.to_string(),
+                master: match &config.zookeeper {
+                    Some(group) => group.to_string(),
+                    None => master.address.to_string(),
+                },
                 version: MESOS_VERSION.to_owned(),
                 seed: seed.wrapping_add(index as u64 + 1),
                 switch_user: config.switch_user && nix::unistd::Uid::effective().is_root(),
@@ -144,6 +150,20 @@ fn work_dir(config: &ClusterConfig) -> Result<(PathBuf, Option<TempDir>), Error>
     }
 }
 
+/// How agents reach a master in another process.
+fn wire(config: &ClusterConfig) -> Wire {
+    let pings = config.max_agent_ping_timeouts.saturating_add(1);
+    Wire {
+        transport: Transport::new(TransportConfig {
+            connect_timeout: config.agent_ping_timeout,
+            request_timeout: config.agent_ping_timeout,
+            ..TransportConfig::default()
+        }),
+        credentials: None,
+        silence: config.agent_ping_timeout.saturating_mul(pings),
+    }
+}
+
 /// From the operating system, by way of a UUID.
 fn random_seed() -> u64 {
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
@@ -199,15 +219,26 @@ pub(super) fn run(
 
 struct Running {
     master: MasterHandle,
+    election: Option<Election>,
     server: ServerControl,
     agents: Vec<RunningAgent>,
     weather: Arc<Weather>,
     warden: Arc<Warden>,
 }
 
+/// Where the master is elected among several processes.
+struct Election {
+    handle: ElectionHandle,
+    standing: watch::Receiver<Standing>,
+    wire: Wire,
+}
+
 struct RunningAgent {
     config: AgentConfig,
     partition: Partition,
+    /// Keeps it with the leader, where there is an election.
+    follower: Option<AbortOnDrop>,
+    relay: Arc<Notify>,
     handle: Option<AgentHandle>,
     /// Kept so that the address stays the agent's while it is down.
     listener: std::net::TcpListener,
@@ -226,11 +257,28 @@ impl Running {
         }
         let weather = Arc::new(Weather::default());
         let server = ServerControl::new();
-        let master = MasterHandle::start(MasterPlan::new(
+        let (tell, standing) = watch::channel(Standing::Nobody);
+        let master_plan = MasterPlan::new(
             &plan.config,
             plan.master.address,
             plan.master.hostname.clone(),
-        ));
+        );
+        let elected = plan.config.zookeeper.is_some().then(|| standing.clone());
+        let master = MasterHandle::start(master_plan, elected);
+        let election = plan.config.zookeeper.clone().map(|group| Election {
+            handle: ElectionHandle::start(
+                ElectionPlan {
+                    group,
+                    session_timeout: plan.config.zookeeper_session_timeout,
+                    is_candidate: plan.config.is_candidate,
+                    is_https: false,
+                },
+                master.clone(),
+                tell,
+            ),
+            standing,
+            wire: wire(&plan.config),
+        });
         tokio::spawn(serve(
             TcpListener::from_std(plan.master.listener)?,
             MasterApi::new(master.clone()),
@@ -239,6 +287,7 @@ impl Running {
         ));
         let mut running = Self {
             master,
+            election,
             server,
             agents: Vec::new(),
             weather,
@@ -248,6 +297,8 @@ impl Running {
             running.agents.push(RunningAgent {
                 config: planned.config,
                 partition: Partition::default(),
+                follower: None,
+                relay: Arc::default(),
                 handle: None,
                 listener: planned.place.listener,
                 server: ServerControl::new(),
@@ -263,7 +314,10 @@ impl Running {
         let done = match order {
             Order::Stop(done) => done,
             Order::FailOverMaster(done) => {
-                self.master.fail_over().await;
+                match &self.election {
+                    Some(election) => election.handle.resign().await,
+                    None => self.master.fail_over().await,
+                }
                 self.server.cut_connections();
                 for index in 0..self.agents.len() {
                     self.connect(index);
@@ -322,6 +376,17 @@ impl Running {
             Limits::default(),
             agent.server.clone(),
         ));
+        if let Some(election) = &self.election {
+            let follower = Follower {
+                agent: handle.clone(),
+                standing: election.standing.clone(),
+                wire: election.wire.clone(),
+                weather: Arc::clone(&self.weather),
+                partition: agent.partition.clone(),
+                relay: Arc::clone(&agent.relay),
+            };
+            agent.follower = Some(AbortOnDrop(tokio::spawn(follower.run()).abort_handle()));
+        }
         agent.handle = Some(handle);
         self.connect(index);
         Ok(())
@@ -333,6 +398,10 @@ impl Running {
         let Some(handle) = &agent.handle else {
             return;
         };
+        if self.election.is_some() {
+            agent.relay.notify_one();
+            return;
+        }
         let link_id = self.master.next_link();
         let master = self.master.clone();
         let (to_agent, end) = link(
@@ -357,9 +426,13 @@ impl Running {
                 handle.stop().await;
             }
         }
+        agent.follower = None;
     }
 
     async fn stop(&mut self) {
+        if let Some(election) = &self.election {
+            election.handle.stop().await;
+        }
         self.server.stop();
         let handles: Vec<AgentHandle> = self
             .agents

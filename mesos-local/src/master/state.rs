@@ -6,9 +6,11 @@ use mesos_sdk::resources::Resources;
 pub(super) use mesos_sdk::status::is_terminal;
 use mesos_sdk::v1;
 use mesos_sdk::v1::framework_info::capability::Type as Capability;
+use serde::{Deserialize, Serialize};
 
 use super::maintenance::Maintenance;
 use super::{ConnectionId, LinkId};
+use crate::as_json;
 use crate::messages::AgentRegistration;
 use crate::time::Timestamp;
 
@@ -20,23 +22,29 @@ pub(super) type ExecutorKey = String;
 
 /// What outlives a master: which agents are part of the cluster, and what
 /// operators have set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Registry {
     /// Agents that were registered.
+    #[serde(with = "as_json::many")]
     pub agents: Vec<v1::AgentInfo>,
     /// Ids of agents that were marked gone for good.
     pub gone_agents: Vec<String>,
     /// Ids of agents of which nothing is offered.
     pub deactivated_agents: Vec<String>,
     /// How far agents are drained, by id.
+    #[serde(with = "as_json::by_name")]
     pub draining_agents: BTreeMap<String, v1::DrainInfo>,
     /// Weights of roles that were given one.
     pub weights: BTreeMap<String, f64>,
     /// Quotas of roles that were given one.
+    #[serde(with = "as_json::many")]
     pub quotas: Vec<v1::quota::QuotaConfig>,
     /// When machines will be down.
+    #[serde(with = "as_json::one")]
     pub schedule: v1::maintenance::Schedule,
     /// Machines in the schedule, and whether they are down.
+    #[serde(with = "as_json::many")]
     pub machines: Vec<v1::MachineInfo>,
 }
 

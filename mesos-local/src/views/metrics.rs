@@ -15,7 +15,7 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> BTreeMap<String, f64> {
     let mut gauge = |name: &str, value: f64| {
         metrics.insert(name.to_owned(), value);
     };
-    gauge("master/elected", 1.0);
+    gauge("master/elected", f64::from(snapshot.leads));
     gauge("master/uptime_secs", snapshot.now - snapshot.start_time);
     agents(snapshot, &mut gauge);
     frameworks(snapshot, &mut gauge);

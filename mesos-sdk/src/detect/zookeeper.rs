@@ -175,7 +175,7 @@ impl Follower {
                 }
                 Err(error) => return Err(error.to_string()),
             };
-            let Some(lowest) = lowest(&children) else {
+            let Some(lowest) = leading_child(&children) else {
                 return Ok((None, watcher));
             };
             match client.get_data(&format!("{path}/{lowest}")).await {
@@ -188,8 +188,11 @@ impl Follower {
     }
 }
 
-/// The child that leads: ephemeral znodes get growing sequence numbers.
-fn lowest(children: &[String]) -> Option<&String> {
+/// The child of a group's path that leads: masters write themselves as
+/// ephemeral znodes `json.info_<sequence>`, and the lowest sequence leads.
+/// Children of other names are passed over.
+#[must_use]
+pub fn leading_child(children: &[String]) -> Option<&String> {
     children
         .iter()
         .filter_map(|child| {
@@ -234,10 +237,10 @@ mod tests {
             "json.info_0000000009",
         ]);
         assert_eq!(
-            lowest(&all).map(String::as_str),
+            leading_child(&all).map(String::as_str),
             Some("json.info_0000000009")
         );
-        assert_eq!(lowest(&children(&["log_replicas"])), None);
+        assert_eq!(leading_child(&children(&["log_replicas"])), None);
     }
 
     #[test]
