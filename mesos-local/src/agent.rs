@@ -7,6 +7,7 @@
 mod api;
 mod checks;
 mod config;
+mod docker;
 mod drain;
 mod executor;
 mod exit;
@@ -35,6 +36,7 @@ use mesos_sdk::v1;
 
 pub use checks::{Finding, Probe};
 pub use config::{AgentConfig, AgentLimits};
+pub use docker::{ContainerPlan, EngineAddress, Image, Refusal, Started};
 pub use exit::ExitStatus;
 pub use input::{Action, ContainerKey, Effects, Input, Launch, ProbeKind, Signal, Volume};
 pub use shell::{AgentHandle, AgentShell, MasterLink};
@@ -180,6 +182,26 @@ impl Agent {
                 let reason = v1::task_status::Reason::ContainerLaunchFailed;
                 self.with_executor(now, &container, &mut effects, |executor, random| {
                     executor.failed_to_launch(now, reason, &message, random)
+                });
+            }
+            Input::Prepared { container } => {
+                self.counters.fetches_succeeded += 1;
+                self.with_executor(now, &container, &mut effects, |executor, random| {
+                    executor.prepared(now, random)
+                });
+            }
+            Input::Started { container, started } => {
+                self.with_executor(now, &container, &mut effects, |executor, random| {
+                    executor.started(now, started, random)
+                });
+            }
+            Input::RunFailed {
+                container,
+                status,
+                message,
+            } => {
+                self.with_executor(now, &container, &mut effects, |executor, random| {
+                    executor.run_failed(now, status, &message, random)
                 });
             }
             Input::Exited { container, status } => {

@@ -35,7 +35,8 @@ Then, from any framework: its master is 127.0.0.1:5050. To look at it:
        http://127.0.0.1:5050/api/v1
 
 Tasks run as processes of this machine without isolation, as this user or, for
-root, as the user they name. Ctrl-C ends the cluster with every task in it.
+root, as the user they name; those with a container of type DOCKER run in the
+Docker engine. Ctrl-C ends the cluster with every task in it.
 
 Durations are numbers with units: 500ms, 15secs, 10mins, 1.5hrs (also s, m, h, d, w).
 MESOS_LOCAL_LOG=info or debug shows on standard error what happens.";
@@ -171,6 +172,12 @@ pub(crate) struct Arguments {
     #[arg(long, env = "MESOS_LOCAL_STREAM_BUFFER", default_value_t = 256 << 20, value_name = "BYTES")]
     stream_buffer: usize,
 
+    /// Where the Docker engine listens that runs tasks in containers, as
+    /// unix:///path or tcp://host:port. Without it: DOCKER_HOST, or
+    /// unix:///var/run/docker.sock.
+    #[arg(long, env = "MESOS_LOCAL_DOCKER_SOCKET", value_name = "ADDRESS")]
+    docker_socket: Option<String>,
+
     /// Run every task as the user of this process, whatever user it names.
     /// Without it root switches users.
     #[arg(long, env = "MESOS_LOCAL_NO_SWITCH_USER")]
@@ -215,6 +222,7 @@ impl Arguments {
         config.max_completed_frameworks = self.max_completed_frameworks;
         config.max_completed_tasks_per_framework = self.max_completed_tasks_per_framework;
         config.stream_buffer_bytes = self.stream_buffer;
+        config.docker_socket = self.docker_socket;
         config.switch_user = !self.no_switch_user;
         Ok(config)
     }

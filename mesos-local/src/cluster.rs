@@ -90,6 +90,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A text that should say where the Docker engine listens does not.
+    #[error("{0}")]
+    Docker(String),
     /// An address is taken, or not this machine's.
     #[error("cannot listen on {address}")]
     Listen {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use mesos_sdk::v1;
 
+use crate::agent::EngineAddress;
+
 /// Everything an agent has to know before it can register.
 #[derive(Debug, Clone)]
 pub struct AgentConfig {
@@ -33,6 +35,8 @@ pub struct AgentConfig {
     pub seed: u64,
     /// Tasks run as the user their command or framework names; needs root.
     pub switch_user: bool,
+    /// Where the Docker engine listens that runs containers.
+    pub docker: EngineAddress,
     /// Limits and delays.
     pub limits: AgentLimits,
 }

@@ -4,6 +4,8 @@
 //! command (`src/launcher/executor.cpp`). Here the command is started directly
 //! and this model reports what that process would.
 
+mod docker;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use v1::task_status::{Reason, Source};
 
 use crate::agent::checks::{Check, Finding, HealthCheck, empty_check_status};
 use crate::agent::random::Random;
-use crate::agent::{Action, ContainerKey, ExitStatus, ProbeKind, Signal};
+use crate::agent::{Action, ContainerKey, ContainerPlan, ExitStatus, ProbeKind, Refusal, Signal};
 use crate::time::Timestamp;
 
 /// An executor and its task.
@@ -27,6 +29,10 @@ pub(crate) struct Executor {
     pub(crate) task: v1::Task,
     pub(crate) phase: Phase,
     pub(crate) pid: Option<u32>,
+    /// The first process of its container, when it has one.
+    pub(crate) container_pid: Option<u32>,
+    /// What is particular to a task in a container of the Docker engine.
+    docker: Option<Dockered>,
     /// The framework knows TASK_KILLING.
     has_killing_state: bool,
     default_grace: Duration,
@@ -59,6 +65,17 @@ struct Kill {
     escalate_at: Option<Timestamp>,
 }
 
+/// How far the container of a task is.
+#[derive(Debug)]
+enum Dockered {
+    /// Its image is wanted. Then this is to be started.
+    Preparing(Result<Box<ContainerPlan>, Refusal>),
+    /// The engine makes and starts it.
+    Starting,
+    /// It runs.
+    Running,
+}
+
 /// Why a command was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
@@ -88,6 +105,8 @@ pub(crate) struct Birth {
     pub(crate) has_killing_state: bool,
     pub(crate) default_grace: Duration,
     pub(crate) address: std::net::IpAddr,
+    /// The container to run the command in, when it is to have one.
+    pub(crate) plan: Option<Result<Box<ContainerPlan>, Refusal>>,
 }
 
 impl Executor {
@@ -100,6 +119,8 @@ impl Executor {
             task: birth.task,
             phase: Phase::Launching,
             pid: None,
+            container_pid: None,
+            docker: birth.plan.map(Dockered::Preparing),
             has_killing_state: birth.has_killing_state,
             default_grace: birth.default_grace,
             address: birth.address,
@@ -113,7 +134,7 @@ impl Executor {
 
     /// When [`Executor::due`] has something to do.
     pub(crate) fn wake_at(&self) -> Option<Timestamp> {
-        if self.phase != Phase::Running {
+        if self.phase != Phase::Running || self.is_starting() {
             return None;
         }
         if let Some(kill) = self.kill {
@@ -145,6 +166,12 @@ impl Executor {
         for state in [v1::TaskState::TaskStarting, v1::TaskState::TaskRunning] {
             outcome.statuses.push(self.status(now, state, random));
         }
+        self.begin(now);
+        outcome
+    }
+
+    /// What is done while the task runs begins now.
+    fn begin(&mut self, now: Timestamp) {
         self.completion_at = self
             .task_info
             .max_completion_time
@@ -161,7 +188,6 @@ impl Executor {
             .health_check
             .as_ref()
             .and_then(|info| HealthCheck::new(info, now));
-        outcome
     }
 
     /// The container could not be made: nothing ran.
@@ -212,6 +238,24 @@ impl Executor {
         if self.phase != Phase::Running {
             return outcome;
         }
+        let what = if self.docker.is_some() {
+            "Container"
+        } else {
+            "Command"
+        };
+        let message = format!("{what} {exit}");
+        outcome.statuses.push(self.end(now, exit, message, random));
+        outcome
+    }
+
+    /// The last status of a task: what it is follows from how it ended and why.
+    fn end(
+        &mut self,
+        now: Timestamp,
+        exit: ExitStatus,
+        message: String,
+        random: &mut Random,
+    ) -> v1::TaskStatus {
         self.phase = Phase::Terminated;
         let cause = self.kill.map(|kill| kill.cause);
         let state = match cause {
@@ -221,7 +265,7 @@ impl Executor {
             None => v1::TaskState::TaskFailed,
         };
         let mut status = self.status(now, state, random);
-        status.message = Some(format!("Command {exit}"));
+        status.message = Some(message);
         match cause {
             Some(Cause::CompletionTime) => {
                 status.reason = Some(Reason::MaxCompletionTimeReached.into());
@@ -229,8 +273,7 @@ impl Executor {
             Some(Cause::Unhealthy) => status.healthy = Some(false),
             Some(Cause::Asked) | None => {}
         }
-        outcome.statuses.push(status);
-        outcome
+        status
     }
 
     /// Asks the command to end, and sees to it that it does. Asking again may
@@ -404,6 +447,10 @@ impl Executor {
             grace,
             escalate_at: Some(now + grace),
         });
+        if self.is_starting() {
+            // There is nothing yet that a signal could reach.
+            return outcome;
+        }
         outcome.actions.push(Action::Signal {
             container: self.container.clone(),
             signal: Signal::Terminate,
@@ -423,13 +470,7 @@ impl Executor {
             check_status: self.task_info.check.as_ref().map(empty_check_status),
             container_status: Some(v1::ContainerStatus {
                 container_id: Some(self.container.to_id()),
-                network_infos: vec![v1::NetworkInfo {
-                    ip_addresses: vec![v1::network_info::IpAddress {
-                        protocol: Some(protocol(self.address).into()),
-                        ip_address: Some(self.address.to_string()),
-                    }],
-                    ..Default::default()
-                }],
+                network_infos: vec![network_info(self.address)],
                 executor_pid: self.pid,
                 ..Default::default()
             }),
@@ -487,6 +528,16 @@ impl Executor {
             uuid: Some(random.uuid_bytes()),
             ..Default::default()
         }
+    }
+}
+
+fn network_info(address: std::net::IpAddr) -> v1::NetworkInfo {
+    v1::NetworkInfo {
+        ip_addresses: vec![v1::network_info::IpAddress {
+            protocol: Some(protocol(address).into()),
+            ip_address: Some(address.to_string()),
+        }],
+        ..Default::default()
     }
 }
 

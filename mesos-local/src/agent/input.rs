@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mesos_sdk::v1;
 
+use crate::agent::docker::{ContainerPlan, Image, Started};
 use crate::agent::{ExitStatus, Finding, Probe};
 use crate::messages::{FromAgent, ToAgent};
 
@@ -74,6 +75,27 @@ pub enum Input {
         /// It went wrong while URIs were fetched.
         is_fetch: bool,
     },
+    /// The sandbox of a container is filled and its image is there.
+    Prepared {
+        /// Which.
+        container: ContainerKey,
+    },
+    /// The Docker engine has started a container.
+    Started {
+        /// Which.
+        container: ContainerKey,
+        /// What the engine says of it.
+        started: Started,
+    },
+    /// The Docker engine has not started a container, or has lost it.
+    RunFailed {
+        /// Which.
+        container: ContainerKey,
+        /// The status with which `docker run` would have exited.
+        status: ExitStatus,
+        /// The engine's own message.
+        message: String,
+    },
     /// A command has ended.
     Exited {
         /// Where.
@@ -113,8 +135,25 @@ pub struct Effects {
 /// Something the model wants done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Make a sandbox, fill it and start a command in it.
+    /// Make a sandbox, fill it and start a command in it, or see to it that the
+    /// image of its container is there.
     Launch(Box<Launch>),
+    /// Make and start a container whose image is there.
+    StartContainer {
+        /// Which.
+        container: ContainerKey,
+        /// Its sandbox.
+        directory: PathBuf,
+        /// What it is to be like.
+        plan: Box<ContainerPlan>,
+    },
+    /// Add a line to what a task writes to its standard error.
+    Complain {
+        /// Its sandbox.
+        directory: PathBuf,
+        /// The line.
+        line: String,
+    },
     /// Stop making the container, nothing of it is wanted any more.
     Abandon {
         /// Which.
@@ -174,6 +213,9 @@ pub struct Launch {
     pub user: Option<String>,
     /// Persistent volumes to show in the sandbox.
     pub volumes: Vec<Volume>,
+    /// The image of the container that the command is to run in, which is
+    /// started separately.
+    pub image: Option<Image>,
 }
 
 /// A directory that outlives its tasks.

@@ -7,9 +7,10 @@ use mesos_sdk::v1;
 use v1::framework_info::capability::Type as Capability;
 use v1::task_status::{Reason, Source};
 
+use crate::agent::docker::{self, Setting};
 use crate::agent::executor::{Birth, Executor};
 use crate::agent::framework::Framework;
-use crate::agent::{Action, Agent, ContainerKey, Effects, Launch, Volume};
+use crate::agent::{Action, Agent, ContainerKey, Effects, Image, Launch, Volume};
 use crate::time::Timestamp;
 
 /// What Apache Mesos charges a command for its executor.
@@ -62,7 +63,8 @@ impl Agent {
             }
             None => {
                 let command = task.command.clone().unwrap_or_default();
-                let has_value = command.value.is_some();
+                // An image may have a command of its own.
+                let has_value = command.value.is_some() || is_docker(&task);
                 let (container, launch) = self.new_executor(&framework_id, task, command);
                 if has_value {
                     effects.actions.push(Action::Launch(Box::new(launch)));
@@ -113,7 +115,13 @@ impl Agent {
         let state = v1::TaskState::TaskFailed;
         let mut status = self.agent_status(now, task.task_id.clone(), state, reason, message);
         status.source = Some(Source::Agent.into());
-        status.executor_id = task.executor.as_ref().map(|info| info.executor_id.clone());
+        // The executor of a command has its task's id.
+        status.executor_id = Some(task.executor.as_ref().map_or_else(
+            || v1::ExecutorId {
+                value: task.task_id.value.clone(),
+            },
+            |info| info.executor_id.clone(),
+        ));
         let mut record = new_task(task, framework_id);
         record.state = state.into();
         record.statuses.push(status.clone());
@@ -149,12 +157,25 @@ impl Agent {
             agent_id: &agent_id.value,
             directory: &directory,
         };
+        let image = image(&task);
+        let name = docker::name(&container);
+        let volumes = volumes(&self.config.work_dir, &task.resources);
+        let plan = image.is_some().then(|| {
+            let setting = Setting {
+                name: &name,
+                directory: &directory,
+                volumes: &volumes,
+            };
+            docker::new_plan(&task, &command, setting).map(Box::new)
+        });
         let launch = Launch {
             container: container.clone(),
             directory: directory.clone(),
             environment: surroundings.environment(framework, &task, &command),
             user: user(&command, &framework.info).filter(|_| self.config.switch_user),
-            volumes: volumes(&self.config.work_dir, &task.resources),
+            // A container is shown them by the engine.
+            volumes: if image.is_some() { Vec::new() } else { volumes },
+            image,
             command,
         };
         let executor = Executor::new(Birth {
@@ -165,6 +186,7 @@ impl Agent {
             has_killing_state: framework.has_capability(Capability::TaskKillingState),
             default_grace: self.config.limits.kill_grace,
             address: self.config.address.ip(),
+            plan,
             task_info: task,
         });
         let executor_id = executor.info.executor_id.value.clone();
@@ -204,18 +226,38 @@ fn refusal(task: &v1::TaskInfo) -> Option<(Reason, &'static str)> {
         ));
     }
     let container = task.container.as_ref()?;
-    let has_image = container
-        .mesos
-        .as_ref()
-        .is_some_and(|mesos| mesos.image.is_some());
-    if container.r#type() == v1::container_info::Type::Docker || has_image {
-        return Some((
-            Reason::ContainerLaunchFailed,
-            "Failed to launch container: Container images are not supported by this version \
-             of mesos-local",
-        ));
+    if container.r#type() == v1::container_info::Type::Docker {
+        return None;
     }
-    None
+    let image = container.mesos.as_ref()?.image.as_ref()?;
+    Some((
+        Reason::ContainerLaunchFailed,
+        match image.r#type() {
+            v1::image::Type::Docker => {
+                "Failed to launch container: Unsupported container image type: DOCKER"
+            }
+            v1::image::Type::Appc => {
+                "Failed to launch container: Unsupported container image type: APPC"
+            }
+        },
+    ))
+}
+
+/// A container of the Docker engine is wanted.
+fn is_docker(task: &v1::TaskInfo) -> bool {
+    task.container
+        .as_ref()
+        .is_some_and(|container| container.r#type() == v1::container_info::Type::Docker)
+}
+
+/// The image of a task's container of the Docker engine.
+fn image(task: &v1::TaskInfo) -> Option<Image> {
+    let container = task.container.as_ref().filter(|_| is_docker(task))?;
+    let docker = container.docker.clone().unwrap_or_default();
+    Some(Image {
+        force_pull: docker.force_pull_image(),
+        name: docker.image,
+    })
 }
 
 /// The task as the read side shows it.
@@ -275,6 +317,7 @@ fn executor_info(task: &v1::TaskInfo, framework_id: &v1::FrameworkId) -> v1::Exe
         name: Some(executor_name(&task.task_id.value, &command)),
         source: Some(task.task_id.value.clone()),
         labels: task.labels.clone(),
+        container: task.container.clone(),
         ..Default::default()
     }
 }
@@ -297,7 +340,7 @@ fn executor_name(task_id: &str, command: &v1::CommandInfo) -> String {
             let all: Vec<&str> = std::iter::once(value.as_str())
                 .chain(command.arguments.iter().map(String::as_str))
                 .collect();
-            cut(&all.join(", "))
+            format!("[{}]", cut(&all.join(", ")))
         }
         (None, false) => "NO EXECUTABLE".to_owned(),
     };

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use nix::unistd::Pid;
 use tokio::net::TcpStream;
 
+use crate::agent::docker::Neighbour;
 use crate::agent::launch::add_variables;
 use crate::agent::process::{Account, Group, build};
 use crate::agent::{Finding, Probe, Warden};
@@ -26,6 +27,20 @@ pub(crate) struct Surroundings {
     pub(crate) environment: Arc<[(String, String)]>,
     pub(crate) user: Option<Account>,
     pub(crate) warden: Arc<Warden>,
+    /// The task runs in this container of the Docker engine.
+    pub(crate) container: Option<Neighbour>,
+}
+
+impl Surroundings {
+    /// Where the task's ports are: a container without an address of its own
+    /// shares this machine's.
+    fn host(&self, is_ipv6: bool) -> IpAddr {
+        match self.container.as_ref().and_then(|known| known.address) {
+            Some(address) => address,
+            None if is_ipv6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            None => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
 }
 
 /// Runs one probe. When it takes longer than it may, or fails to run at all,
@@ -42,15 +57,19 @@ pub(crate) async fn run(
     };
     let found = async {
         match probe {
-            Probe::Command(info) => command(&info, &surroundings).await,
+            Probe::Command(info) => match &surroundings.container {
+                Some(container) => container.exec(&info).await,
+                None => command(&info, &surroundings).await,
+            },
             Probe::Http {
                 is_https,
                 is_ipv6,
                 port,
                 path,
-            } => http(is_https, is_ipv6, port, &path).await,
+            } => http(is_https, surroundings.host(is_ipv6), port, &path).await,
             Probe::Tcp { is_ipv6, port } => {
-                Finding::Connected(connect(is_ipv6, port).await.is_some())
+                let host = surroundings.host(is_ipv6);
+                Finding::Connected(connect(host, port).await.is_some())
             }
         }
     };
@@ -90,28 +109,26 @@ async fn command(info: &mesos_sdk::v1::CommandInfo, surroundings: &Surroundings)
     }
 }
 
-async fn connect(is_ipv6: bool, port: u32) -> Option<TcpStream> {
-    let ip = if is_ipv6 {
-        IpAddr::V6(Ipv6Addr::LOCALHOST)
-    } else {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
-    };
-    let address = SocketAddr::new(ip, u16::try_from(port).ok()?);
+async fn connect(host: IpAddr, port: u32) -> Option<TcpStream> {
+    let address = SocketAddr::new(host, u16::try_from(port).ok()?);
     TcpStream::connect(address).await.ok()
 }
 
-async fn http(is_https: bool, is_ipv6: bool, port: u32, path: &str) -> Finding {
+async fn http(is_https: bool, host: IpAddr, port: u32, path: &str) -> Finding {
+    let name = match host {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
     let answer = if is_https {
-        let host = if is_ipv6 { "[::1]" } else { "127.0.0.1" };
-        match format!("https://{host}:{port}{path}").parse() {
+        match format!("https://{name}:{port}{path}").parse() {
             Ok(uri) => https::ask(uri).await,
             Err(_) => return Finding::Nothing,
         }
     } else {
-        let Some(stream) = connect(is_ipv6, port).await else {
+        let Some(stream) = connect(host, port).await else {
             return Finding::Nothing;
         };
-        ask(stream, is_ipv6, port, path).await
+        ask(stream, &name, port, path).await
     };
     match answer {
         Ok(code) => Finding::StatusCode(code),
@@ -124,11 +141,10 @@ async fn http(is_https: bool, is_ipv6: bool, port: u32, path: &str) -> Finding {
 
 async fn ask(
     stream: TcpStream,
-    is_ipv6: bool,
+    host: &str,
     port: u32,
     path: &str,
 ) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
-    let host = if is_ipv6 { "[::1]" } else { "127.0.0.1" };
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = http::Request::get(if path.is_empty() { "/" } else { path })

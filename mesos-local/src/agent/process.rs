@@ -13,6 +13,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::agent::docker::Containers;
 use crate::agent::fetcher::Fetcher;
 use crate::agent::{
     Action, AgentConfig, ContainerKey, ExitStatus, Input, Launch, Signal, Warden, probe, sandbox,
@@ -25,6 +26,7 @@ pub(crate) struct Processes {
     fetcher: Arc<Fetcher>,
     reports: mpsc::UnboundedSender<Report>,
     containers: BTreeMap<ContainerKey, Container>,
+    docker: Containers,
     /// Waiters, probes and removals.
     tasks: JoinSet<()>,
 }
@@ -91,6 +93,7 @@ impl Processes {
         reports: mpsc::UnboundedSender<Report>,
     ) -> Self {
         Self {
+            docker: Containers::new(config, Arc::clone(&warden), reports.clone()),
             warden,
             fetcher: Arc::new(Fetcher::new(config)),
             reports,
@@ -105,7 +108,16 @@ impl Processes {
         while self.tasks.try_join_next().is_some() {}
         match action {
             Action::Launch(launch) => return self.launch(launch),
+            Action::StartContainer {
+                container,
+                directory,
+                plan,
+            } => self.docker.start(container, directory, *plan),
+            Action::Complain { directory, line } => sandbox::complain(&directory, &line),
             Action::Abandon { container } => {
+                if self.docker.abandon(&container) {
+                    return Vec::new();
+                }
                 if let Some(Container {
                     stage: Stage::Fetching(task),
                     ..
@@ -114,20 +126,18 @@ impl Processes {
                     task.abort();
                 }
             }
-            Action::Signal { container, signal } => self.signal(&container, signal),
+            Action::Signal { container, signal } => {
+                if !self.docker.signal(&container, signal) {
+                    self.signal(&container, signal);
+                }
+            }
             Action::Probe {
                 container,
                 kind,
                 probe,
                 timeout,
             } => {
-                if let Some(place) = self.containers.get(&container) {
-                    let surroundings = probe::Surroundings {
-                        directory: place.directory.clone(),
-                        environment: Arc::clone(&place.environment),
-                        user: place.user,
-                        warden: Arc::clone(&self.warden),
-                    };
+                if let Some(surroundings) = self.surroundings(&container) {
                     let reports = self.reports.clone();
                     self.tasks.spawn(async move {
                         let finding = probe::run(probe, timeout, surroundings).await;
@@ -155,9 +165,13 @@ impl Processes {
     pub(crate) fn take(&mut self, report: Report) -> Vec<Input> {
         match report {
             Report::Input(input) => {
-                if let Input::Exited { container, .. } = &*input {
+                if let Input::Exited { container, .. }
+                | Input::RunFailed { container, .. }
+                | Input::LaunchFailed { container, .. } = &*input
+                {
                     // What is left of the group dies with its leader.
                     self.containers.remove(container);
+                    self.docker.ended(container);
                 }
                 vec![*input]
             }
@@ -186,6 +200,7 @@ impl Processes {
     pub(crate) async fn stop(mut self) {
         self.containers.clear();
         self.tasks.shutdown().await;
+        self.docker.stop().await;
     }
 
     fn launch(&mut self, launch: Box<Launch>) -> Vec<Input> {
@@ -237,6 +252,10 @@ impl Processes {
     ) -> Vec<Input> {
         let launch = *launch;
         let container = launch.container;
+        if let Some(image) = launch.image {
+            self.docker.prepare(container, launch.directory, image);
+            return Vec::new();
+        }
         let mut command = build(
             &launch.command,
             &launch.environment,
@@ -294,6 +313,28 @@ impl Processes {
             container,
             pid: Some(pid),
         }]
+    }
+
+    /// What a check sees of its task.
+    fn surroundings(&self, container: &ContainerKey) -> Option<probe::Surroundings> {
+        let warden = Arc::clone(&self.warden);
+        if let Some((neighbour, directory)) = self.docker.neighbour(container) {
+            return Some(probe::Surroundings {
+                directory: directory.to_owned(),
+                environment: Arc::from([]),
+                user: None,
+                warden,
+                container: Some(neighbour),
+            });
+        }
+        let place = self.containers.get(container)?;
+        Some(probe::Surroundings {
+            directory: place.directory.clone(),
+            environment: Arc::clone(&place.environment),
+            user: place.user,
+            warden,
+            container: None,
+        })
     }
 
     fn signal(&self, container: &ContainerKey, signal: Signal) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use mesos_sdk::v1;
 
-use super::{AgentConfig, AgentLimits};
+use super::{AgentConfig, AgentLimits, EngineAddress};
 
 /// A small agent with its directory under `work_dir`.
 fn config(work_dir: &Path) -> AgentConfig {
@@ -27,6 +27,7 @@ fn config(work_dir: &Path) -> AgentConfig {
         attributes_flag: String::new(),
         seed: 7,
         switch_user: true,
+        docker: EngineAddress::default(),
         limits: AgentLimits::default(),
     }
 }

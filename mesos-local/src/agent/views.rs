@@ -120,7 +120,7 @@ pub(crate) fn containers(agent: &Agent) -> Vec<Container> {
                 resource_statistics: Some(limits(executor)),
             },
             source: executor.task.task_id.value.clone(),
-            pid: executor.pid,
+            pid: executor.pid.or(executor.container_pid),
         })
         .collect()
 }

@@ -5,8 +5,13 @@
 //! group it was told of and every process that carries the cluster's sandboxes
 //! in its environment, until none is left. A task is found by its environment
 //! even when we died between spawning it and registering its group.
+//!
+//! Containers are the Docker engine's processes, not ours: the shell asks the
+//! engine to remove those it was told of, with curl or, where there is none,
+//! with Perl.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -19,6 +24,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, Uid};
 
+use crate::agent::EngineAddress;
+
 /// How often the sweep is repeated before it gives up on processes that do not
 /// die, as those in an uninterruptible wait.
 const SWEEPS: u32 = 50;
@@ -30,19 +37,48 @@ const CLEARING: Duration = Duration::from_millis(200);
 /// it is to be removed. Groups come as `+N` and `-N`, one a line, and `=DIR` when
 /// the directory was given another name. Killing a group leaves at most zombies,
 /// which have no environment; so that alone says whether anybody is left.
+///
+/// Containers come as `*NAME` and `!NAME`, after the address of their engine as
+/// `@PATH` or `@HOST:PORT`. One is removed for certain when the engine says
+/// twice that it has none of that name: it may be making it when we die.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM PIPE
 dir=$1
 groups=' '
+names=' '
 while read -r line; do
   n=${line#?}
   case $line in
     =*) dir=$n ;;
     +*) groups="$groups$n " ;;
     -*) groups="${groups%% $n *} ${groups#* $n }" ;;
+    @*) engine=$n ;;
+    \**) names="$names$n " ;;
+    !*) names="${names%% $n *} ${names#* $n }" ;;
   esac
 done
+status_of_removal() {
+  path="/containers/$1?force=1&v=1"
+  if command -v curl >/dev/null; then
+    case $engine in
+      /*) curl -gs -m 20 -o /dev/null -w '%{http_code}' -X DELETE \
+            --unix-socket "$engine" "http://docker$path" ;;
+      *) curl -gs -m 20 -o /dev/null -w '%{http_code}' -X DELETE "http://$engine$path" ;;
+    esac
+  else
+    perl -MIO::Socket::UNIX -MIO::Socket::INET -e '
+      my ($engine, $path) = @ARGV;
+      alarm 20;
+      my $s = $engine =~ m{^/} ? IO::Socket::UNIX->new(Peer => $engine)
+                               : IO::Socket::INET->new(PeerAddr => $engine);
+      exit 1 unless $s;
+      print $s "DELETE $path HTTP/1.0\r\nHost: docker\r\n\r\n";
+      $s->flush;
+      print $1 if <$s> =~ m{^HTTP/\S+ (\d+)};' "$engine" "$path"
+  fi
+}
 tries=0
+absent=0
 while [ $tries -lt 50 ]; do
   found=
   for g in $groups; do kill -s KILL -- "-$g" 2>/dev/null; done
@@ -50,6 +86,13 @@ while [ $tries -lt 50 ]; do
     p=${f#/proc/}; p=${p%/environ}
     kill -s KILL -- "$p" 2>/dev/null && found=1
   done
+  if [ "$names" != ' ' ] && [ $absent -lt 2 ]; then
+    absent=$((absent + 1))
+    for name in $names; do
+      [ "$(status_of_removal "$name")" = 404 ] || absent=0
+    done
+    [ $absent -lt 2 ] && found=1
+  fi
   [ -z "$found" ] && [ $tries -gt 0 ] && break
   tries=$((tries + 1))
   sleep 0.05
@@ -69,6 +112,9 @@ pub struct Warden {
 #[derive(Debug)]
 struct State {
     groups: BTreeSet<i32>,
+    /// Containers, and the engine that the shell was told of last.
+    names: BTreeSet<String>,
+    engine: Option<EngineAddress>,
     shell: Option<Shell>,
 }
 
@@ -113,6 +159,8 @@ impl Warden {
             is_temporary,
             state: Mutex::new(State {
                 groups: BTreeSet::new(),
+                names: BTreeSet::new(),
+                engine: None,
                 shell: Some(Shell { child, pipe }),
             }),
         })
@@ -128,7 +176,30 @@ impl Warden {
     pub fn register(&self, group: Pid) {
         let mut state = self.lock();
         if state.groups.insert(group.as_raw()) {
-            state.tell(b'+', group);
+            state.tell('+', group);
+        }
+    }
+
+    /// The Docker engine may have a container of this name from now on.
+    pub fn register_container(&self, engine: &EngineAddress, name: &str) {
+        let mut state = self.lock();
+        if state.engine.as_ref() != Some(engine) {
+            match engine {
+                EngineAddress::Unix(path) => state.tell('@', path.display()),
+                EngineAddress::Tcp(authority) => state.tell('@', authority),
+            }
+            state.engine = Some(engine.clone());
+        }
+        if state.names.insert(name.to_owned()) {
+            state.tell('*', name);
+        }
+    }
+
+    /// The container has been removed.
+    pub fn release_container(&self, name: &str) {
+        let mut state = self.lock();
+        if state.names.remove(name) {
+            state.tell('!', name);
         }
     }
 
@@ -137,7 +208,7 @@ impl Warden {
         kill_group(group);
         let mut state = self.lock();
         if state.groups.remove(&group.as_raw()) {
-            state.tell(b'-', group);
+            state.tell('-', group);
         }
     }
 
@@ -152,11 +223,13 @@ impl Warden {
             kill_group(Pid::from_raw(group));
         }
         sweep(&self.work_dir);
-        if self.is_temporary && self.clear().is_err() {
-            // Nobody shall wait for a slow disk: the directory gets out of the
-            // way, and the shell removes it once the pipe is closed.
+        let is_cleared = !self.is_temporary || self.clear().is_ok();
+        let has_containers = !std::mem::take(&mut state.names).is_empty();
+        if has_containers || !is_cleared {
+            // Nobody shall wait for an engine or a slow disk: the shell goes on
+            // once the pipe is closed, and the directory gets out of the way.
             let gone = self.work_dir.with_extension("gone");
-            if fs::rename(&self.work_dir, &gone).is_ok() {
+            if !is_cleared && fs::rename(&self.work_dir, &gone).is_ok() {
                 let name = gone.as_os_str().as_encoded_bytes();
                 let _ = shell.pipe.write_all(&[b"=", name, b"\n"].concat());
             }
@@ -193,9 +266,9 @@ impl Drop for Warden {
 }
 
 impl State {
-    fn tell(&mut self, sign: u8, group: Pid) {
+    fn tell(&mut self, sign: char, what: impl fmt::Display) {
         if let Some(shell) = &mut self.shell {
-            let line = format!("{}{group}\n", char::from(sign));
+            let line = format!("{sign}{what}\n");
             if let Err(error) = shell.pipe.write_all(line.as_bytes()) {
                 tracing::warn!(%error, "the warden does not listen any more");
             }

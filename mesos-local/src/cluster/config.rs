@@ -71,6 +71,11 @@ pub struct ClusterConfig {
     /// How long after a status update was sent without being acknowledged it is
     /// sent again, the first time; then it doubles up to ten minutes.
     pub update_retry: Duration,
+    /// Where the Docker engine listens that runs tasks in containers:
+    /// `unix:///path` or `tcp://host:port`. Without it: what the environment
+    /// variable `DOCKER_HOST` says, or `/var/run/docker.sock`. The engine has to
+    /// be on this machine, because containers see their sandboxes.
+    pub docker_socket: Option<String>,
     /// Tasks run as the user their command or framework names. Needs root.
     pub switch_user: bool,
     /// Makes ids and the order of agents in allocations repeatable.
@@ -100,6 +105,7 @@ impl Default for ClusterConfig {
             stream_buffer_bytes: 256 << 20,
             kill_grace: Duration::from_secs(3),
             update_retry: Duration::from_secs(10),
+            docker_socket: None,
             switch_user: true,
             seed: None,
         }

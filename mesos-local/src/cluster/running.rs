@@ -19,7 +19,9 @@ use super::network::{Partition, Weather, link};
 use super::places::{self, Place};
 use super::uplink::{Follower, Wire};
 use super::{AgentPlace, ClusterConfig, Error};
-use crate::agent::{AgentConfig, AgentHandle, AgentLimits, AgentShell, MasterLink, Warden};
+use crate::agent::{
+    AgentConfig, AgentHandle, AgentLimits, AgentShell, EngineAddress, MasterLink, Warden,
+};
 use crate::http::{Limits, ServerControl, serve};
 use crate::master_api::MasterApi;
 use crate::scratch;
@@ -63,6 +65,7 @@ impl Plan {
         let master = places::master(&config)?;
         let (work_dir, temporary) = work_dir(&config)?;
         let seed = config.seed.unwrap_or_else(random_seed);
+        let docker = engine(&config)?;
         let count = config.agents.len();
         let mut agents = Vec::with_capacity(count);
         for (index, spec) in config.agents.iter().enumerate() {
@@ -84,6 +87,7 @@ impl Plan {
                 version: MESOS_VERSION.to_owned(),
                 seed: seed.wrapping_add(index as u64 + 1),
                 switch_user: config.switch_user && nix::unistd::Uid::effective().is_root(),
+                docker: docker.clone(),
                 limits: AgentLimits {
                     kill_grace: config.kill_grace,
                     update_retry_min: config.update_retry,
@@ -162,6 +166,17 @@ fn wire(config: &ClusterConfig) -> Wire {
         credentials: None,
         silence: config.agent_ping_timeout.saturating_mul(pings),
     }
+}
+
+/// The Docker engine's address. What the environment names is for all programs;
+/// one that this program cannot use, such as `ssh://`, is an engine for others.
+fn engine(config: &ClusterConfig) -> Result<EngineAddress, Error> {
+    if let Some(text) = &config.docker_socket {
+        return text.parse().map_err(Error::Docker);
+    }
+    let named = std::env::var("DOCKER_HOST").ok();
+    let address = named.and_then(|text| text.parse().ok());
+    Ok(address.unwrap_or_default())
 }
 
 /// From the operating system, by way of a UUID.

@@ -54,6 +54,7 @@ impl Place {
             },
             environment: Vec::new(),
             user: None,
+            image: None,
             volumes: Vec::new(),
         };
         let result = self.fetcher.fetch_all(&launch, None).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, EngineAddress};
 use crate::duration;
 
 /// Flags by name: what this agent was told, and for the rest what `mesos-agent`
@@ -13,6 +13,13 @@ pub(crate) fn flags(agent: &Agent) -> BTreeMap<String, String> {
     let work_dir = config.work_dir.display();
     let told = [
         ("attributes", config.attributes_flag.clone()),
+        (
+            "docker_socket",
+            match &config.docker {
+                EngineAddress::Unix(path) => path.display().to_string(),
+                address => address.to_string(),
+            },
+        ),
         ("fetcher_cache_dir", format!("{work_dir}/fetch")),
         ("fetcher_cache_size", format!("{}B", limits.max_fetch_bytes)),
         ("hostname", config.hostname.clone()),
@@ -39,7 +46,7 @@ pub(crate) fn flags(agent: &Agent) -> BTreeMap<String, String> {
         .collect()
 }
 
-const UNTOLD: [(&str, &str); 66] = [
+const UNTOLD: [(&str, &str); 65] = [
     ("appc_simple_discovery_uri_prefix", "http://"),
     ("appc_store_dir", "/tmp/mesos/store/appc"),
     ("authenticate_http_readonly", "false"),
@@ -54,7 +61,7 @@ const UNTOLD: [(&str, &str); 66] = [
     ("cgroups_enable_cfs", "false"),
     ("cgroups_limit_swap", "false"),
     ("container_disk_watch_interval", "15secs"),
-    ("containerizers", "mesos"),
+    ("containerizers", "docker,mesos"),
     ("default_role", "*"),
     ("disallow_sharing_agent_ipc_namespace", "false"),
     ("disallow_sharing_agent_pid_namespace", "false"),
@@ -63,8 +70,7 @@ const UNTOLD: [(&str, &str); 66] = [
     ("docker_ignore_runtime", "false"),
     ("docker_kill_orphans", "true"),
     ("docker_registry", "https://registry-1.docker.io"),
-    ("docker_remove_delay", "6hrs"),
-    ("docker_socket", "/var/run/docker.sock"),
+    ("docker_remove_delay", "0ns"),
     ("docker_stop_timeout", "0ns"),
     ("docker_store_dir", "/tmp/mesos/store/docker"),
     (
