@@ -2,6 +2,7 @@
 //! calls that belong to it. Nothing is retried here; the
 //! [driver](crate::scheduler) is built on this and does all of that.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -184,11 +185,7 @@ impl SchedulerClient {
             return Err(refusal(server, response).await);
         }
         let stream_id = response.headers.get("Mesos-Stream-Id").cloned();
-        let mut events = EventStream {
-            body: response.body,
-            decoder: recordio::Decoder::new(self.record_limit),
-            encoding: self.encoding,
-        };
+        let mut events = EventStream::new(response.body, self.encoding, self.record_limit);
         let subscribed = first_event(&mut events).await?;
         let calls = Calls::new(
             self.transport.clone(),
@@ -215,7 +212,10 @@ impl SchedulerClient {
     }
 }
 
-async fn refusal(server: &HostAddress, response: transport::StreamResponse) -> SubscribeError {
+pub(crate) async fn refusal(
+    server: &HostAddress,
+    response: transport::StreamResponse,
+) -> SubscribeError {
     let status = response.status.as_u16();
     let location = response.headers.get(LOCATION).and_then(|l| l.to_str().ok());
     if response.status.is_redirection()
@@ -266,12 +266,14 @@ async fn first_event(events: &mut EventStream) -> Result<event::Subscribed, Subs
     }
 }
 
-/// The events of a subscription.
+/// The events of a subscription: those of a scheduler unless it is said
+/// otherwise.
 #[derive(Debug)]
-pub struct EventStream {
+pub struct EventStream<E = Event> {
     body: BodyStream,
     decoder: recordio::Decoder,
     encoding: Encoding,
+    event: PhantomData<fn() -> E>,
 }
 
 /// Why a stream of events cannot be read any further.
@@ -292,9 +294,21 @@ pub enum StreamError {
     },
 }
 
-impl EventStream {
+impl<E> EventStream<E>
+where
+    E: prost::Message + prost::Name + Default + 'static,
+{
+    pub(crate) fn new(body: BodyStream, encoding: Encoding, record_limit: u64) -> Self {
+        Self {
+            body,
+            decoder: recordio::Decoder::new(record_limit),
+            encoding,
+            event: PhantomData,
+        }
+    }
+
     /// The next event, or `None` at the end of the stream.
-    pub async fn next(&mut self) -> Option<Result<Event, StreamError>> {
+    pub async fn next(&mut self) -> Option<Result<E, StreamError>> {
         let record = self.next_record().await?;
         Some(record.and_then(|record| self.decode(record)))
     }
@@ -324,7 +338,7 @@ impl EventStream {
         }
     }
 
-    pub(crate) fn decode(&self, record: Bytes) -> Result<Event, StreamError> {
+    pub(crate) fn decode(&self, record: Bytes) -> Result<E, StreamError> {
         self.encoding
             .decode(record)
             .map_err(|reason| StreamError::Event { reason })
@@ -335,7 +349,7 @@ impl EventStream {
     }
 
     /// The events as a [`Stream`].
-    pub fn into_stream(self) -> impl Stream<Item = Result<Event, StreamError>> + Send {
+    pub fn into_stream(self) -> impl Stream<Item = Result<E, StreamError>> + Send {
         futures::stream::unfold(self, |mut events| async move {
             events.next().await.map(|event| (event, events))
         })

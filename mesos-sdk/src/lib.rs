@@ -127,6 +127,7 @@
 //! | to | see |
 //! |---|---|
 //! | write a framework | [`scheduler`], [`offer`], [`status`], [`task`], [`operation`] |
+//! | run its tasks in a program of one's own | [`executor`] |
 //! | describe it, authenticate it | [`framework_info`], [`credentials`] |
 //! | write a loop of your own over events and calls | [`client`] |
 //! | calculate with resources, attributes and ids | [`resources`], [`attributes`], [`ids`] |
@@ -147,11 +148,13 @@ pub mod credentials;
 pub mod detect;
 pub mod duration;
 pub mod error;
+pub mod executor;
 pub mod framework_info;
 pub mod ids;
 pub mod offer;
 pub mod operation;
 pub mod operator;
+mod random;
 pub mod reconciler;
 pub mod recordio;
 pub mod resources;

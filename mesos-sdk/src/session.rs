@@ -11,6 +11,7 @@ use mesos_proto::v1;
 
 use crate::address::HostAddress;
 use crate::error::Error;
+use crate::random::Random;
 
 /// Time since some fixed moment.
 pub type Now = Duration;
@@ -145,7 +146,7 @@ pub struct Session {
     unsubscribed_since: Now,
     /// What went wrong last.
     last_failure: String,
-    random: u64,
+    random: Random,
 }
 
 #[derive(Debug)]
@@ -174,7 +175,7 @@ impl Session {
             redirects: 0,
             unsubscribed_since: now,
             last_failure: "the master did not answer".to_owned(),
-            random: seed,
+            random: Random::new(seed),
         }
     }
 
@@ -350,13 +351,8 @@ impl Session {
             .saturating_mul(1 << self.failures.min(20));
         self.failures += 1;
         let longest = doubled.min(self.config.longest_backoff);
-        // SplitMix64; half of the wait is certain, half is drawn.
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed ^= mixed >> 31;
-        let drawn = u32::try_from(mixed % 1000).unwrap_or(0);
-        longest / 2 + longest * drawn / 2000
+        // Half of the wait is certain, half is drawn.
+        longest / 2 + longest * self.random.below(1000) / 2000
     }
 }
 
