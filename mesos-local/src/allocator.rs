@@ -4,10 +4,13 @@
 //! (`src/master/allocator/mesos/hierarchical.cpp`): roles are ordered by their
 //! dominant share over their weight, the frameworks of a role likewise, and the
 //! first that takes an agent gets all of the agent that its role may have.
-//! Agents are visited in a random order drawn from a seed.
+//! Agents are visited in a random order drawn from a seed. The books are kept
+//! here; `run` gives, `shares` orders, `quota` holds back.
 
 pub mod constraints;
 mod filters;
+mod quota;
+mod run;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -15,13 +18,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mesos_sdk::ids;
-use mesos_sdk::resources::{Resources, Scalar, is_reserved, is_unreserved, reservation_role};
+use mesos_sdk::resources::{Resources, Scalar};
 use mesos_sdk::v1;
 
-use crate::random::Random;
 use crate::time::Timestamp;
 use filters::Filters;
+pub use quota::{Quantities, Quota};
 
 /// What the allocator has to know of a framework.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +67,7 @@ pub struct Allocator {
     agents: BTreeMap<String, Agent>,
     total: BTreeMap<String, Scalar>,
     weights: BTreeMap<String, f64>,
+    quotas: BTreeMap<String, Quota>,
     /// Something has changed since the last run.
     has_news: bool,
 }
@@ -100,6 +103,7 @@ impl Allocator {
             agents: BTreeMap::new(),
             total: BTreeMap::new(),
             weights: BTreeMap::new(),
+            quotas: BTreeMap::new(),
             has_news: false,
         }
     }
@@ -225,6 +229,15 @@ impl Allocator {
         }
     }
 
+    /// What nobody holds of an agent has been converted.
+    pub fn convert_free(&mut self, agent: &str, consumed: &Resources, converted: &Resources) {
+        self.has_news = true;
+        if let Some(agent) = self.agents.get_mut(agent) {
+            agent.total -= consumed;
+            agent.total += converted;
+        }
+    }
+
     /// What a framework holds of an agent has been converted: reserved, or made
     /// into a volume.
     pub fn convert(&mut self, agent: &str, consumed: &Resources, converted: &Resources) {
@@ -321,111 +334,4 @@ impl Allocator {
         let frameworks = self.frameworks.values();
         frameworks.filter_map(|f| f.filters.next_expiry()).min()
     }
-
-    /// Gives what is free. The result is sorted by framework.
-    pub(crate) fn allocate(&mut self, now: Timestamp, random: &mut Random) -> Vec<Allocation> {
-        self.has_news = false;
-        for framework in self.frameworks.values_mut() {
-            framework.filters.expire(now);
-        }
-        let mut given = Vec::new();
-        if self.wanting().next().is_none() {
-            return given;
-        }
-        let mut agents: Vec<String> = self
-            .agents
-            .iter()
-            .filter(|(_, agent)| agent.is_active && agent.total != agent.allocated)
-            .map(|(key, _)| key.clone())
-            .collect();
-        random.shuffle(&mut agents);
-        for agent in agents {
-            self.allocate_agent(&agent, &mut given);
-        }
-        given.sort_by(|a, b| a.framework.cmp(&b.framework));
-        given
-    }
-
-    /// Frameworks that would take an offer, with the role.
-    fn wanting(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.frameworks
-            .iter()
-            .filter(|(_, framework)| framework.is_active)
-            .flat_map(|(key, framework)| {
-                let profile = &framework.profile;
-                profile
-                    .roles
-                    .difference(&profile.suppressed)
-                    .map(|role| (key.as_str(), role.as_str()))
-            })
-    }
-
-    fn allocate_agent(&mut self, agent: &str, given: &mut Vec<Allocation>) {
-        for role in self.roles_in_order() {
-            for framework in self.frameworks_in_order(&role) {
-                let Some(resources) = self.offerable(&framework, &role, agent) else {
-                    continue;
-                };
-                self.book(&framework, agent, &resources);
-                if let Some(taker) = self.frameworks.get_mut(&framework) {
-                    *taker.count.entry(role.clone()).or_default() += 1;
-                }
-                given.push(Allocation {
-                    framework,
-                    role: role.clone(),
-                    agent: agent.to_owned(),
-                    resources,
-                });
-                // The first that takes it gets all that the role may have.
-                break;
-            }
-        }
-    }
-
-    /// What of an agent the framework may be offered in the role, if that is
-    /// enough and it has not refused it.
-    fn offerable(&self, framework: &str, role: &str, agent_key: &str) -> Option<Resources> {
-        let framework = self.frameworks.get(framework)?;
-        let agent = self.agents.get(agent_key)?;
-        let profile = &framework.profile;
-        if agent.total.gpus() > Scalar::ZERO && !profile.takes_gpus {
-            return None;
-        }
-        if !framework.constraints.admit(role, &agent.info) {
-            return None;
-        }
-        let available = agent.total.clone() - agent.allocated.unallocate();
-        let available = available.filter(|item| {
-            is_for_role(item, role)
-                && (profile.takes_refined || item.reservations.len() <= 1)
-                && (profile.takes_shared || item.shared.is_none())
-                && (profile.takes_revocable || item.revocable.is_none())
-        });
-        let available = in_order(&available).allocate(role);
-        let minimum = profile
-            .offer_filters
-            .get(role)
-            .and_then(|filters| filters.min_allocatable_resources.as_ref());
-        (filters::is_allocatable(&available, minimum)
-            && !framework.filters.refuses(role, agent_key, &available))
-        .then_some(available)
-    }
-}
-
-/// Whether resources may go to a role: unreserved ones, and those reserved for
-/// it or for one of its ancestors.
-fn is_for_role(item: &v1::Resource, role: &str) -> bool {
-    is_unreserved(item)
-        || is_reserved(item, Some(role))
-        || reservation_role(item).is_some_and(|reserved| ids::is_strict_subrole_of(role, reserved))
-}
-
-/// The order in which Mesos lists what it offers: ranges and sets, then what is
-/// reserved, then free scalars.
-fn in_order(resources: &Resources) -> Resources {
-    let free_scalar = |item: &v1::Resource| is_unreserved(item) && item.scalar.is_some();
-    let mut ordered = resources.filter(|item| is_unreserved(item) && !free_scalar(item));
-    ordered += resources.filter(|item| !is_unreserved(item));
-    ordered += resources.filter(free_scalar);
-    ordered
 }

@@ -23,6 +23,7 @@ mod maintenance;
 mod offers;
 mod operations;
 mod operator;
+mod quota;
 mod reconcile;
 mod report;
 mod state;
@@ -39,7 +40,7 @@ use std::time::Duration;
 use mesos_sdk::v1;
 use mesos_sdk::v1::scheduler;
 
-use crate::allocator::Allocator;
+use crate::allocator::{Allocator, Quota};
 use crate::messages::{FromAgent, ToAgent};
 use crate::random::Random;
 use crate::time::Timestamp;
@@ -273,6 +274,9 @@ impl Master {
         for (role, weight) in &registry.weights {
             allocator.set_weight(role, *weight);
         }
+        for config in &registry.quotas {
+            allocator.set_quota(&config.role, Quota::new(config));
+        }
         Self {
             random: Random::new(config.seed),
             next_allocation: now + config.allocation_interval,
@@ -301,7 +305,7 @@ impl Master {
                 .map(|(key, draining)| (key.clone(), draining.info))
                 .collect(),
             weights: self.allocator.weights().clone(),
-            quotas: Vec::new(),
+            quotas: self.quota_configs(),
             schedule: self.state.maintenance.schedule.clone(),
             machines: self.state.maintenance.machines.values().cloned().collect(),
         }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::random::Random;
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_secs(1_000_000 + seconds)

@@ -31,6 +31,12 @@ impl Master {
             Type::UpdateWeights => {
                 self.update_weights(call.update_weights.unwrap_or_default().weight_infos)
             }
+            Type::UpdateQuota => {
+                let update = call.update_quota.unwrap_or_default();
+                self.update_quota(&update.quota_configs, update.force())
+            }
+            Type::SetQuota => self.set_quota(&call.set_quota.unwrap_or_default().quota_request),
+            Type::RemoveQuota => self.remove_quota(&call.remove_quota.unwrap_or_default().role),
             Type::UpdateMaintenanceSchedule => {
                 let update = call.update_maintenance_schedule.unwrap_or_default();
                 self.update_maintenance_schedule(update.schedule)
@@ -66,7 +72,7 @@ impl Master {
     pub fn operator_report(&self) -> OperatorReport {
         OperatorReport {
             weights: self.weights_report(),
-            quota: v1::quota::QuotaStatus::default(),
+            quota: self.quota_status(),
             schedule: self.state.maintenance.schedule.clone(),
             cluster_status: self.cluster_status(),
             operations: Vec::new(),

@@ -163,7 +163,7 @@ impl Master {
         self.state.unreachable_agents.len()
     }
 
-    fn held_by(&self, framework: &Framework) -> Resources {
+    pub(super) fn held_by(&self, framework: &Framework) -> Resources {
         let tasks = framework
             .tasks
             .values()

@@ -4,5 +4,6 @@
 mod drain;
 mod gone;
 mod maintenance;
+mod quota;
 mod weights;
 mod world;

@@ -16,6 +16,8 @@ struct Role<'a> {
     allocated: Vec<v1::Resource>,
     offered: Vec<v1::Resource>,
     reserved: Vec<v1::Resource>,
+    weight: Option<f64>,
+    quota: Option<&'a v1::quota::QuotaConfig>,
 }
 
 impl Role<'_> {
@@ -31,6 +33,27 @@ impl Role<'_> {
             .collect();
         quantities(&all)
     }
+
+    /// What is charged to its quota: what is allocated, and what is reserved.
+    fn consumed(&self) -> BTreeMap<String, f64> {
+        let is_unreserved = |resource: &&v1::Resource| reserved_role(resource).is_none();
+        let held = self.allocated.iter().filter(is_unreserved);
+        let all: Vec<v1::Resource> = held.chain(&self.reserved).cloned().collect();
+        quantities(&all)
+    }
+
+    fn weight(&self) -> f64 {
+        self.weight.unwrap_or(1.0)
+    }
+}
+
+fn amounts<'a>(
+    scalars: Option<impl IntoIterator<Item = (&'a String, &'a v1::value::Scalar)>>,
+) -> BTreeMap<&'a str, f64> {
+    let amounts = scalars.into_iter().flatten();
+    amounts
+        .map(|(name, scalar)| (name.as_str(), scalar.value))
+        .collect()
 }
 
 fn roles_of(snapshot: &Snapshot) -> BTreeMap<&str, Role<'_>> {
@@ -46,6 +69,13 @@ fn roles_of(snapshot: &Snapshot) -> BTreeMap<&str, Role<'_>> {
         for name in names {
             role(&mut roles, name).frameworks.insert(id);
         }
+    }
+    let operator = &snapshot.operator;
+    for config in &operator.quota.configs {
+        role(&mut roles, &config.role).quota = Some(config);
+    }
+    for info in &operator.weights {
+        role(&mut roles, info.role()).weight = Some(info.weight);
     }
     for agent in snapshot.agents() {
         for resource in &agent.allocated_resources {
@@ -73,6 +103,8 @@ fn role<'a, 'b>(roles: &'b mut BTreeMap<&'a str, Role<'a>>, name: &'a str) -> &'
         allocated: Vec::new(),
         offered: Vec::new(),
         reserved: Vec::new(),
+        weight: None,
+        quota: None,
     })
 }
 
@@ -82,12 +114,12 @@ pub(crate) fn roles(snapshot: &Snapshot) -> Value {
     let write = |(name, role): (&&str, &Role<'_>)| {
         json!({
             "name": name,
-            "weight": 1.0,
+            "weight": role.weight(),
             "quota": {
                 "role": name,
-                "guarantee": {},
-                "limit": {},
-                "consumed": quantities(&role.allocated),
+                "guarantee": amounts(role.quota.map(|quota| &quota.guarantees)),
+                "limit": amounts(role.quota.map(|quota| &quota.limits)),
+                "consumed": role.consumed(),
             },
             "resources": role.resources(),
             "allocated": quantities(&role.allocated),
@@ -103,7 +135,7 @@ pub(crate) fn roles(snapshot: &Snapshot) -> Value {
 pub(crate) fn role_messages(snapshot: &Snapshot) -> Vec<v1::Role> {
     let write = |(name, role): (&str, Role<'_>)| v1::Role {
         name: name.to_owned(),
-        weight: 1.0,
+        weight: role.weight(),
         frameworks: role
             .frameworks
             .iter()
