@@ -7,20 +7,27 @@
 mod api;
 mod checks;
 mod config;
+mod custom;
 mod docker;
 mod drain;
 mod executor;
+mod executor_api;
+mod executors;
 mod exit;
 mod fetcher;
 mod files;
 mod framework;
 mod input;
 mod launch;
+mod pod;
 mod probe;
 mod process;
 mod random;
+mod recovery;
 mod sandbox;
 mod shell;
+mod task_run;
+mod tasks;
 mod updates;
 mod usage;
 mod views;
@@ -38,15 +45,18 @@ pub use checks::{Finding, Probe};
 pub use config::{AgentConfig, AgentLimits};
 pub use docker::{ContainerPlan, EngineAddress, Image, Refusal, Started};
 pub use exit::ExitStatus;
-pub use input::{Action, ContainerKey, Effects, Input, Launch, ProbeKind, Signal, Volume};
+pub use input::{
+    Action, CallId, ContainerKey, Effects, Input, Launch, ProbeKind, Reply, Signal, Volume,
+};
 pub use shell::{AgentHandle, AgentShell, MasterLink};
 pub use warden::Warden;
 
-use crate::messages::{AgentRegistration, FromAgent, ToAgent, UnknownTask};
+use crate::messages::{AgentRegistration, FromAgent, ToAgent};
 use crate::time::Timestamp;
-use executor::{Executor, Outcome, Phase};
+use executor::Phase;
 use framework::Framework;
 use random::Random;
+use recovery::Recovery;
 use updates::Updates;
 use usage::{System, Usage};
 
@@ -63,6 +73,11 @@ pub struct Agent {
     /// Where a container's executor is: framework id, executor id.
     containers: BTreeMap<ContainerKey, (String, String)>,
     timers: BTreeSet<(Timestamp, ContainerKey)>,
+    /// Streams of executors, and whose they are.
+    streams: BTreeMap<CallId, ContainerKey>,
+    /// Ends of executors that no master has been told of.
+    exits: Vec<FromAgent>,
+    recovery: Option<Recovery>,
     updates: Updates,
     checkpointed_resources: Vec<v1::Resource>,
     /// Sandboxes of executors that nothing else remembers, oldest first.
@@ -116,6 +131,9 @@ impl Agent {
             completed_frameworks: VecDeque::new(),
             containers: BTreeMap::new(),
             timers: BTreeSet::new(),
+            streams: BTreeMap::new(),
+            exits: Vec::new(),
+            recovery: None,
             updates: Updates::new(),
             checkpointed_resources: Vec::new(),
             forgotten_sandboxes: VecDeque::new(),
@@ -144,7 +162,8 @@ impl Agent {
             Link::Disconnected | Link::Registered => None,
         };
         let timer = self.timers.first().map(|(at, _)| *at);
-        [registration, timer, self.updates.wake_at()]
+        let recovery = self.recovery.map(|recovery| recovery.ends_at);
+        [registration, timer, recovery, self.updates.wake_at()]
             .into_iter()
             .flatten()
             .min()
@@ -154,21 +173,17 @@ impl Agent {
     pub fn step(&mut self, now: Timestamp, input: Input) -> Effects {
         let mut effects = Effects::default();
         match input {
-            Input::Connected => {
-                self.updates.pause();
-                self.register(now, self.config.limits.registration_retry, &mut effects);
-            }
-            Input::Disconnected => {
-                self.updates.pause();
-                self.link = Link::Disconnected;
-            }
-            Input::Unregister => effects.to_master.push(FromAgent::Unregister),
+            Input::Connected => self.connected(now, &mut effects),
+            Input::Disconnected => self.disconnected(),
+            Input::Unregister => self.unregister(now, &mut effects),
+            Input::Crashed { with_machine } => self.crashed(now, with_machine, &mut effects),
+            Input::Restarted => self.restarted(now, &mut effects),
             Input::Due => self.due(now, &mut effects),
             Input::FromMaster(message) => self.receive(now, message, &mut effects),
             Input::Launched { container, pid } => {
                 self.counters.fetches_succeeded += 1;
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.launched(now, pid, random)
+                    executor.launched(now, &container, pid, random)
                 });
             }
             Input::LaunchFailed {
@@ -181,18 +196,18 @@ impl Agent {
                 let message = format!("Failed to launch container: {message}");
                 let reason = v1::task_status::Reason::ContainerLaunchFailed;
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.failed_to_launch(now, reason, &message, random)
+                    executor.failed_to_launch(now, &container, reason, &message, random)
                 });
             }
             Input::Prepared { container } => {
                 self.counters.fetches_succeeded += 1;
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.prepared(now, random)
+                    executor.with_command(|run| run.prepared(now, random))
                 });
             }
             Input::Started { container, started } => {
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.started(now, started, random)
+                    executor.with_command(|run| run.started(now, started, random))
                 });
             }
             Input::RunFailed {
@@ -201,12 +216,12 @@ impl Agent {
                 message,
             } => {
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.run_failed(now, status, &message, random)
+                    executor.with_command(|run| run.run_failed(now, status, &message, random))
                 });
             }
             Input::Exited { container, status } => {
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.exited(now, status, random)
+                    executor.exited(now, &container, status, random)
                 });
             }
             Input::Probed {
@@ -215,10 +230,13 @@ impl Agent {
                 finding,
             } => {
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.probed(now, kind, finding, random)
+                    executor.probed(now, &container, kind, finding, random)
                 });
             }
+            Input::FromExecutor { id, call } => self.executor_call(now, id, *call, &mut effects),
+            Input::ExecutorGone { id } => self.executor_gone(now, id, &mut effects),
         }
+        self.recover(now, &mut effects);
         self.finish_draining();
         self.note_sent_updates(&effects);
         effects
@@ -254,14 +272,11 @@ impl Agent {
                 task_id,
                 uuid,
             } => self.acknowledge(now, &framework_id, &task_id, &uuid, effects),
-            // A command executor has no use for messages.
-            ToAgent::FrameworkMessage { framework_id, .. } => {
-                if self.frameworks.contains_key(&framework_id.value) {
-                    self.counters.valid_framework_messages += 1;
-                } else {
-                    self.counters.invalid_framework_messages += 1;
-                }
-            }
+            ToAgent::FrameworkMessage {
+                framework_id,
+                executor_id,
+                data,
+            } => self.framework_message(now, &framework_id, &executor_id, data, effects),
             ToAgent::ShutdownExecutor {
                 framework_id,
                 executor_id,
@@ -305,7 +320,15 @@ impl Agent {
                 registration,
                 frameworks: self.frameworks.values().map(|f| f.info.clone()).collect(),
                 // Of command executors the master need not know.
-                executors: Vec::new(),
+                executors: self
+                    .frameworks
+                    .values()
+                    .flat_map(|framework| framework.executors.values())
+                    .filter(|executor| {
+                        !executor.is_command() && executor.phase != Phase::Terminated
+                    })
+                    .map(|executor| executor.info.clone())
+                    .collect(),
                 tasks: self
                     .frameworks
                     .values()
@@ -322,6 +345,7 @@ impl Agent {
     fn registered(&mut self, now: Timestamp, agent_id: v1::AgentId, effects: &mut Effects) {
         self.id = Some(agent_id);
         self.link = Link::Registered;
+        self.tell_exits(effects);
         self.updates
             .resume(now, &self.config.limits, &mut effects.to_master);
     }
@@ -376,248 +400,6 @@ impl Agent {
             self.with_executor(now, &container, effects, |executor, random| {
                 executor.due(now, random)
             });
-        }
-    }
-
-    /// Steps the executor of a container, then reports what it says and asks
-    /// for what it wants.
-    fn with_executor(
-        &mut self,
-        now: Timestamp,
-        container: &ContainerKey,
-        effects: &mut Effects,
-        step: impl FnOnce(&mut Executor, &mut Random) -> Outcome,
-    ) {
-        let Some((framework_id, executor_id)) = self.containers.get(container).cloned() else {
-            return;
-        };
-        let Some(framework) = self.frameworks.get_mut(&framework_id) else {
-            return;
-        };
-        let is_silent = framework.is_terminating;
-        let is_aware = framework.is_partition_aware();
-        let Some(executor) = framework.executors.get_mut(&executor_id) else {
-            return;
-        };
-        if let Some(at) = executor.wake_at() {
-            self.timers.remove(&(at, container.clone()));
-        }
-        let was_terminated = executor.phase == Phase::Terminated;
-        let outcome = step(executor, &mut self.random);
-        if let Some(at) = executor.wake_at() {
-            self.timers.insert((at, container.clone()));
-        }
-        effects.actions.extend(outcome.actions);
-        for mut status in outcome.statuses {
-            drain::explain(self.draining, is_aware, &mut status);
-            executor.record(&status);
-            self.counters.count(status.state());
-            if !is_silent {
-                self.updates.push(
-                    now,
-                    &framework_id,
-                    status,
-                    &self.config.limits,
-                    &mut effects.to_master,
-                );
-            }
-        }
-        if executor.phase == Phase::Terminated && !was_terminated {
-            self.counters.executors_terminated += 1;
-            self.containers.remove(container);
-            self.complete_executor(&framework_id, &executor_id, effects);
-        }
-    }
-
-    fn acknowledge(
-        &mut self,
-        now: Timestamp,
-        framework_id: &v1::FrameworkId,
-        task_id: &v1::TaskId,
-        uuid: &[u8],
-        effects: &mut Effects,
-    ) {
-        let acknowledged = self.updates.acknowledge(
-            now,
-            &framework_id.value,
-            &task_id.value,
-            uuid,
-            &self.config.limits,
-            &mut effects.to_master,
-        );
-        if acknowledged.is_some() && !self.updates.is_waiting(&framework_id.value, &task_id.value) {
-            if let Some(framework) = self.frameworks.get_mut(&framework_id.value) {
-                framework.refused.remove(&task_id.value);
-            }
-            // The executor of a command has its task's id.
-            self.complete_executor(&framework_id.value, &task_id.value, effects);
-        }
-    }
-
-    fn kill_task(
-        &mut self,
-        now: Timestamp,
-        framework_id: &v1::FrameworkId,
-        task_id: v1::TaskId,
-        policy: Option<&v1::KillPolicy>,
-        effects: &mut Effects,
-    ) {
-        let Some(framework) = self.frameworks.get(&framework_id.value) else {
-            return;
-        };
-        if framework.is_terminating || framework.refused.contains_key(&task_id.value) {
-            return;
-        }
-        match framework.executors.get(&task_id.value) {
-            Some(executor) => {
-                let container = executor.container.clone();
-                self.with_executor(now, &container, effects, |executor, random| {
-                    executor.kill(now, policy, random)
-                });
-            }
-            None => {
-                let is_aware = framework.is_partition_aware();
-                self.report_missing(
-                    now,
-                    framework_id,
-                    task_id,
-                    is_aware,
-                    v1::task_status::Reason::ExecutorTerminated,
-                    "Cannot find executor",
-                    effects,
-                );
-            }
-        }
-    }
-
-    fn drop_unknown_task(&mut self, now: Timestamp, task: UnknownTask, effects: &mut Effects) {
-        let is_known = self
-            .frameworks
-            .get(&task.framework_id.value)
-            .is_some_and(|framework| framework.executors.contains_key(&task.task_id.value));
-        if !is_known {
-            self.report_missing(
-                now,
-                &task.framework_id,
-                task.task_id,
-                task.is_partition_aware,
-                v1::task_status::Reason::Reconciliation,
-                "Reconciliation: task unknown to the agent",
-                effects,
-            );
-        }
-    }
-
-    /// A task that was to be here is not: dropped, or lost in the eyes of a
-    /// framework that does not know that word.
-    #[expect(clippy::too_many_arguments, reason = "a status has that many parts")]
-    fn report_missing(
-        &mut self,
-        now: Timestamp,
-        framework_id: &v1::FrameworkId,
-        task_id: v1::TaskId,
-        is_aware: bool,
-        reason: v1::task_status::Reason,
-        message: &str,
-        effects: &mut Effects,
-    ) {
-        let state = if is_aware {
-            v1::TaskState::TaskDropped
-        } else {
-            v1::TaskState::TaskLost
-        };
-        let status = self.agent_status(now, task_id, state, reason, message);
-        self.counters.count(state);
-        self.updates.push(
-            now,
-            &framework_id.value,
-            status,
-            &self.config.limits,
-            &mut effects.to_master,
-        );
-    }
-
-    /// A status about a task without an executor.
-    fn agent_status(
-        &mut self,
-        now: Timestamp,
-        task_id: v1::TaskId,
-        state: v1::TaskState,
-        reason: v1::task_status::Reason,
-        message: &str,
-    ) -> v1::TaskStatus {
-        v1::TaskStatus {
-            task_id,
-            state: state.into(),
-            message: Some(message.to_owned()),
-            source: Some(v1::task_status::Source::Agent.into()),
-            reason: Some(reason.into()),
-            agent_id: self.id.clone(),
-            timestamp: Some(now.as_secs_f64()),
-            uuid: Some(self.random.uuid_bytes()),
-            ..Default::default()
-        }
-    }
-
-    fn shut_down_executor(
-        &mut self,
-        now: Timestamp,
-        framework_id: &v1::FrameworkId,
-        executor_id: &v1::ExecutorId,
-        effects: &mut Effects,
-    ) {
-        let container = self
-            .frameworks
-            .get(&framework_id.value)
-            .and_then(|framework| framework.executors.get(&executor_id.value))
-            .map(|executor| executor.container.clone());
-        if let Some(container) = container {
-            self.with_executor(now, &container, effects, |executor, random| {
-                executor.kill(now, None, random)
-            });
-        }
-    }
-
-    fn shut_down_framework(
-        &mut self,
-        now: Timestamp,
-        framework_id: &v1::FrameworkId,
-        effects: &mut Effects,
-    ) {
-        self.updates.remove_framework(&framework_id.value);
-        let Some(framework) = self.frameworks.get_mut(&framework_id.value) else {
-            return;
-        };
-        framework.is_terminating = true;
-        framework.refused.clear();
-        let executors: Vec<(String, ContainerKey)> = framework
-            .executors
-            .iter()
-            .map(|(id, executor)| (id.clone(), executor.container.clone()))
-            .collect();
-        for (executor_id, container) in executors {
-            self.with_executor(now, &container, effects, |executor, random| {
-                executor.kill(now, None, random)
-            });
-            self.complete_executor(&framework_id.value, &executor_id, effects);
-        }
-    }
-
-    /// Remembers which update of a task is on the wire, as the read side and a
-    /// re-registration show it.
-    fn note_sent_updates(&mut self, effects: &Effects) {
-        for message in &effects.to_master {
-            let FromAgent::StatusUpdate {
-                framework_id,
-                status,
-                ..
-            } = message
-            else {
-                continue;
-            };
-            if let Some(framework) = self.frameworks.get_mut(&framework_id.value) {
-                framework.note_sent_update(status);
-            }
         }
     }
 }

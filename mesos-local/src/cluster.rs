@@ -210,7 +210,7 @@ impl Cluster {
     }
 
     /// Lets an agent leave in good order: its tasks are killed and lost, and it
-    /// is removed.
+    /// is removed. [`start_agent`](Self::start_agent) brings it back.
     ///
     /// # Panics
     ///
@@ -225,8 +225,17 @@ impl Cluster {
         self.order_agent(index, Order::KillAgent).await;
     }
 
-    /// Starts an agent again after it was stopped or killed, on the same
-    /// address. It is a new agent, with an id of its own.
+    /// Ends the process of an agent alone, as `kill -9` does: its tasks and
+    /// executors run on, and report again when it is back. Those of frameworks
+    /// that do not checkpoint are lost, as always when an agent goes.
+    pub async fn crash_agent(&self, index: usize) {
+        self.order_agent(index, Order::CrashAgent).await;
+    }
+
+    /// Starts an agent again after it was stopped, killed or crashed, on the same
+    /// address, with the same work directory and so with the same id. Executors
+    /// that run subscribe again, or are killed; what ended with the agent is
+    /// reported as failed to frameworks that checkpoint.
     pub async fn start_agent(&self, index: usize) {
         self.order_agent(index, Order::StartAgent).await;
     }

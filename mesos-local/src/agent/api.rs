@@ -15,6 +15,7 @@ use v1::agent::response::{
 };
 use v1::agent::{Call, Response as Message};
 
+use crate::agent::executor_api;
 use crate::agent::files::{Files, FilesError, mode_text};
 use crate::agent::usage::{System, Usage};
 use crate::agent::views::{self, Container};
@@ -31,8 +32,9 @@ use super::shell::WeakHandle;
 /// The name of the agent's process, under which every endpoint answers too.
 const PROCESS: &str = "slave(1)";
 
-const ENDPOINTS: [&str; 14] = [
+const ENDPOINTS: [&str; 15] = [
     "api/v1",
+    "api/v1/executor",
     "containers",
     "files/browse",
     "files/browse.json",
@@ -73,7 +75,7 @@ pub(crate) struct AgentApi {
 
 impl Handler for AgentApi {
     async fn handle(&self, request: Request) -> Response {
-        match self.answer(&request).await {
+        match self.answer(request).await {
             Ok(response) => response,
             Err(refusal) => refusal.into(),
         }
@@ -95,10 +97,15 @@ impl AgentApi {
         Self { agent, config }
     }
 
-    async fn answer(&self, request: &Request) -> Result<Response, Refusal> {
+    async fn answer(&self, request: Request) -> Result<Response, Refusal> {
         let Some(endpoint) = endpoint(&request.path, PROCESS, &ENDPOINTS, &[]) else {
             return Ok(Response::not_found());
         };
+        if endpoint == "api/v1/executor" {
+            let buffer = self.config.limits.executor_buffer_bytes;
+            return executor_api::answer(&self.agent, buffer, request).await;
+        }
+        let request = &request;
         if endpoint == "api/v1" {
             if request.method != Method::POST {
                 return Ok(Response::method_not_allowed("POST", &request.method));
@@ -107,11 +114,11 @@ impl AgentApi {
         }
         match endpoint {
             "containers" => {
-                let containers = self.containers().await?;
+                let containers = self.containers(false).await?;
                 Ok(json_response(&views::containers_json(&containers)))
             }
             "monitor/statistics" => {
-                let containers = self.containers().await?;
+                let containers = self.containers(false).await?;
                 Ok(json_response(&views::statistics_json(&containers)))
             }
             "flags" => {
@@ -210,7 +217,8 @@ impl AgentApi {
                 Answer::GetState
             }
             Type::GetContainers => {
-                let containers = self.containers().await?;
+                let wanted = call.get_containers.unwrap_or_default();
+                let containers = self.containers(wanted.show_nested()).await?;
                 message.get_containers = Some(views::get_containers(containers));
                 Answer::GetContainers
             }
@@ -277,9 +285,9 @@ impl AgentApi {
         }
     }
 
-    async fn containers(&self) -> Result<Vec<Container>, Refusal> {
+    async fn containers(&self, with_nested: bool) -> Result<Vec<Container>, Refusal> {
         let (containers, now) = self
-            .ask(|agent, now| (views::containers(agent), now))
+            .ask(move |agent, now| (views::containers(agent, with_nested), now))
             .await?;
         Ok(views::with_usage(containers, now, Usage::of_group))
     }

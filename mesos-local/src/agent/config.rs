@@ -62,6 +62,16 @@ pub struct AgentLimits {
     pub registration_retry_max: Duration,
     /// Between SIGTERM and SIGKILL where the kill policy does not say.
     pub kill_grace: Duration,
+    /// How long an executor may take to subscribe after it was started.
+    pub executor_registration_timeout: Duration,
+    /// How long it may take to subscribe again when the agent was away.
+    pub executor_reregistration_timeout: Duration,
+    /// How long it may take to end when it was told to.
+    pub executor_shutdown_grace: Duration,
+    /// How often it is told that the connection lives.
+    pub executor_heartbeat: Duration,
+    /// How many bytes of events wait for an executor that reads slowly.
+    pub executor_buffer_bytes: usize,
     /// Ended frameworks that are remembered.
     pub max_completed_frameworks: usize,
     /// Ended executors of one framework that are remembered.
@@ -82,6 +92,11 @@ impl Default for AgentLimits {
             registration_retry: Duration::from_secs(1),
             registration_retry_max: Duration::from_secs(60),
             kill_grace: Duration::from_secs(3),
+            executor_registration_timeout: Duration::from_secs(60),
+            executor_reregistration_timeout: Duration::from_secs(2),
+            executor_shutdown_grace: Duration::from_secs(5),
+            executor_heartbeat: Duration::from_secs(30 * 60),
+            executor_buffer_bytes: 64 << 20,
             max_completed_frameworks: 50,
             max_completed_executors: 150,
             max_forgotten_sandboxes: 2500,

@@ -1,88 +1,67 @@
-//! The life of a command executor and its one task.
-//!
-//! Apache Mesos starts a process of its own for each command, which forks the
-//! command (`src/launcher/executor.cpp`). Here the command is started directly
-//! and this model reports what that process would.
+//! Executors: what they are to the agent, whatever kind they are of. How each
+//! kind lives is in `task_run` (commands), `pod` (task groups of the default
+//! executor) and `custom` (processes that speak the executor API).
 
-mod docker;
-
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use mesos_sdk::v1;
-use v1::task_status::{Reason, Source};
+use v1::executor::Event;
+use v1::task_status::Reason;
 
-use crate::agent::checks::{Check, Finding, HealthCheck, empty_check_status};
+use crate::agent::custom::Custom;
+use crate::agent::pod::Pod;
 use crate::agent::random::Random;
-use crate::agent::{Action, ContainerKey, ContainerPlan, ExitStatus, ProbeKind, Refusal, Signal};
+pub(crate) use crate::agent::task_run::Phase;
+use crate::agent::task_run::TaskRun;
+use crate::agent::{Action, CallId, ContainerKey, ExitStatus, Finding, ProbeKind};
 use crate::time::Timestamp;
 
-/// An executor and its task.
+/// How many tasks of one executor are remembered whose end is acknowledged.
+const MAX_COMPLETED_TASKS: usize = 200;
+
+/// An executor and its tasks.
 #[derive(Debug)]
 pub(crate) struct Executor {
     pub(crate) info: v1::ExecutorInfo,
     pub(crate) container: ContainerKey,
     /// The sandbox.
     pub(crate) directory: PathBuf,
-    pub(crate) task_info: v1::TaskInfo,
-    /// The task as the read side shows it.
-    pub(crate) task: v1::Task,
+    /// By task id: those that are not over, or whose end nobody acknowledged.
+    pub(crate) tasks: BTreeMap<String, Task>,
+    /// Oldest first.
+    pub(crate) completed_tasks: VecDeque<v1::Task>,
     pub(crate) phase: Phase,
-    pub(crate) pid: Option<u32>,
-    /// The first process of its container, when it has one.
-    pub(crate) container_pid: Option<u32>,
-    /// What is particular to a task in a container of the Docker engine.
-    docker: Option<Dockered>,
-    /// The framework knows TASK_KILLING.
-    has_killing_state: bool,
-    default_grace: Duration,
-    address: std::net::IpAddr,
-    kill: Option<Kill>,
-    completion_at: Option<Timestamp>,
-    check: Option<Check>,
-    health_check: Option<HealthCheck>,
-    /// The newest status of the executor; check results change a copy of it.
-    last_status: Option<v1::TaskStatus>,
+    pub(crate) kind: Kind,
 }
 
-/// Where an executor is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Its sandbox is being filled; the task is queued.
-    Launching,
-    /// The command runs.
-    Running,
-    /// Nothing runs any more.
-    Terminated,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Kill {
-    cause: Cause,
-    since: Timestamp,
-    grace: Duration,
-    /// When SIGKILL follows; `None` once it has.
-    escalate_at: Option<Timestamp>,
-}
-
-/// How far the container of a task is.
+/// The kinds of executors.
 #[derive(Debug)]
-enum Dockered {
-    /// Its image is wanted. Then this is to be started.
-    Preparing(Result<Box<ContainerPlan>, Refusal>),
-    /// The engine makes and starts it.
-    Starting,
-    /// It runs.
-    Running,
+pub(crate) enum Kind {
+    /// One command.
+    Command(Box<TaskRun>),
+    /// Task groups, each task a container inside the executor's.
+    Default(Pod),
+    /// A process of the framework's own.
+    Custom(Custom),
 }
 
-/// Why a command was killed.
+/// A task as the read side shows it.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) record: v1::Task,
+    pub(crate) stage: Stage,
+}
+
+/// Where a task is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    /// By the framework, or for it.
-    Asked,
-    Unhealthy,
-    CompletionTime,
+pub(crate) enum Stage {
+    /// Its executor does not have it yet.
+    Queued,
+    /// Its executor has it.
+    Launched,
+    /// It is over.
+    Terminated,
 }
 
 /// What a step of an executor leads to.
@@ -92,262 +71,100 @@ pub(crate) struct Outcome {
     pub(crate) statuses: Vec<v1::TaskStatus>,
     /// To be done.
     pub(crate) actions: Vec<Action>,
+    /// For the executor.
+    pub(crate) events: Vec<(CallId, Event)>,
+    /// Streams to end, after their events.
+    pub(crate) closes: Vec<CallId>,
+    /// How the executor ended, as `wait` gives it.
+    pub(crate) exit: Option<i32>,
 }
 
-/// What a new executor is told of its surroundings.
-#[derive(Debug)]
-pub(crate) struct Birth {
-    pub(crate) info: v1::ExecutorInfo,
-    pub(crate) container: ContainerKey,
-    pub(crate) directory: PathBuf,
-    pub(crate) task_info: v1::TaskInfo,
-    pub(crate) task: v1::Task,
-    pub(crate) has_killing_state: bool,
-    pub(crate) default_grace: Duration,
-    pub(crate) address: std::net::IpAddr,
-    /// The container to run the command in, when it is to have one.
-    pub(crate) plan: Option<Result<Box<ContainerPlan>, Refusal>>,
+impl Outcome {
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.statuses.extend(other.statuses);
+        self.actions.extend(other.actions);
+        self.events.extend(other.events);
+        self.closes.extend(other.closes);
+        self.exit = other.exit.or(self.exit);
+    }
 }
 
 impl Executor {
-    pub(crate) fn new(birth: Birth) -> Self {
-        Self {
-            info: birth.info,
-            container: birth.container,
-            directory: birth.directory,
-            task_info: birth.task_info,
-            task: birth.task,
-            phase: Phase::Launching,
-            pid: None,
-            container_pid: None,
-            docker: birth.plan.map(Dockered::Preparing),
-            has_killing_state: birth.has_killing_state,
-            default_grace: birth.default_grace,
-            address: birth.address,
-            kill: None,
-            completion_at: None,
-            check: None,
-            health_check: None,
-            last_status: None,
-        }
-    }
-
     /// When [`Executor::due`] has something to do.
     pub(crate) fn wake_at(&self) -> Option<Timestamp> {
-        if self.phase != Phase::Running || self.is_starting() {
-            return None;
+        match &self.kind {
+            Kind::Command(run) => run.wake_at(),
+            Kind::Default(pod) => pod.wake_at(),
+            Kind::Custom(custom) => custom.wake_at(),
         }
-        if let Some(kill) = self.kill {
-            return kill.escalate_at;
-        }
-        [
-            self.completion_at,
-            self.check.as_ref().and_then(Check::wake_at),
-            self.health_check.as_ref().and_then(HealthCheck::wake_at),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
     }
 
-    /// The command runs, as this process unless it could not even be executed.
+    /// The process of a container runs.
     pub(crate) fn launched(
         &mut self,
         now: Timestamp,
+        container: &ContainerKey,
         pid: Option<u32>,
         random: &mut Random,
     ) -> Outcome {
-        let mut outcome = Outcome::default();
-        if self.phase != Phase::Launching {
-            return outcome;
-        }
-        self.phase = Phase::Running;
-        self.pid = pid;
-        for state in [v1::TaskState::TaskStarting, v1::TaskState::TaskRunning] {
-            outcome.statuses.push(self.status(now, state, random));
-        }
-        self.begin(now);
+        let outcome = match &mut self.kind {
+            Kind::Command(run) => run.launched(now, pid, random),
+            Kind::Default(pod) => pod.launched(now, container, pid, random),
+            Kind::Custom(custom) => {
+                custom.launched(pid);
+                Outcome::default()
+            }
+        };
+        self.follow();
         outcome
     }
 
-    /// What is done while the task runs begins now.
-    fn begin(&mut self, now: Timestamp) {
-        self.completion_at = self
-            .task_info
-            .max_completion_time
-            .and_then(|time| u64::try_from(time.nanoseconds).ok())
-            .filter(|nanos| *nanos > 0)
-            .map(|nanos| now + Duration::from_nanos(nanos));
-        self.check = self
-            .task_info
-            .check
-            .as_ref()
-            .and_then(|info| Check::new(info, now));
-        self.health_check = self
-            .task_info
-            .health_check
-            .as_ref()
-            .and_then(|info| HealthCheck::new(info, now));
-    }
-
-    /// The container could not be made: nothing ran.
+    /// A container could not be made.
     pub(crate) fn failed_to_launch(
         &mut self,
         now: Timestamp,
+        container: &ContainerKey,
         reason: Reason,
         message: &str,
         random: &mut Random,
     ) -> Outcome {
-        let mut outcome = Outcome::default();
-        if self.phase == Phase::Launching {
-            self.phase = Phase::Terminated;
-            let state = v1::TaskState::TaskFailed;
-            outcome
-                .statuses
-                .push(self.agent_status(now, state, reason, message, random));
-        }
+        let outcome = match &mut self.kind {
+            Kind::Command(run) => run.failed_to_launch(now, reason, message, random),
+            Kind::Default(pod) => pod.failed_to_launch(now, container, reason, message, random),
+            Kind::Custom(custom) => {
+                custom.will_end_with(v1::TaskState::TaskFailed, reason, message);
+                // Nothing ran that could have a status; Mesos says so.
+                self.custom_exited(now, -1, random)
+            }
+        };
+        self.follow();
         outcome
     }
 
-    /// The task names no command: the executor of Mesos starts, and breaks
-    /// (`shell-no-value` of the scene `check-invalid`).
-    pub(crate) fn collapsed(&mut self, now: Timestamp, random: &mut Random) -> Outcome {
-        self.phase = Phase::Terminated;
-        let starting = self.status(now, v1::TaskState::TaskStarting, random);
-        let failed = self.agent_status(
-            now,
-            v1::TaskState::TaskFailed,
-            Reason::ExecutorTerminated,
-            "Executor terminated",
-            random,
-        );
-        Outcome {
-            statuses: vec![starting, failed],
-            actions: Vec::new(),
-        }
-    }
-
-    /// The command has ended.
+    /// The process of a container has ended.
     pub(crate) fn exited(
         &mut self,
         now: Timestamp,
-        exit: ExitStatus,
+        container: &ContainerKey,
+        status: ExitStatus,
         random: &mut Random,
     ) -> Outcome {
-        let mut outcome = Outcome::default();
-        if self.phase != Phase::Running {
-            return outcome;
-        }
-        let what = if self.docker.is_some() {
-            "Container"
-        } else {
-            "Command"
+        let outcome = match &mut self.kind {
+            Kind::Command(run) => run.exited(now, status, random),
+            Kind::Default(pod) => pod.exited(now, container, status, random),
+            Kind::Custom(_) => self.custom_exited(now, status.raw(), random),
         };
-        let message = format!("{what} {exit}");
-        outcome.statuses.push(self.end(now, exit, message, random));
+        self.follow();
         outcome
     }
 
-    /// The last status of a task: what it is follows from how it ended and why.
-    fn end(
-        &mut self,
-        now: Timestamp,
-        exit: ExitStatus,
-        message: String,
-        random: &mut Random,
-    ) -> v1::TaskStatus {
-        self.phase = Phase::Terminated;
-        let cause = self.kill.map(|kill| kill.cause);
-        let state = match cause {
-            Some(Cause::CompletionTime) => v1::TaskState::TaskFailed,
-            Some(Cause::Asked | Cause::Unhealthy) => v1::TaskState::TaskKilled,
-            None if exit.is_success() => v1::TaskState::TaskFinished,
-            None => v1::TaskState::TaskFailed,
+    /// Something particular to a command has happened.
+    pub(crate) fn with_command(&mut self, step: impl FnOnce(&mut TaskRun) -> Outcome) -> Outcome {
+        let outcome = match &mut self.kind {
+            Kind::Command(run) => step(run),
+            Kind::Default(_) | Kind::Custom(_) => Outcome::default(),
         };
-        let mut status = self.status(now, state, random);
-        status.message = Some(message);
-        match cause {
-            Some(Cause::CompletionTime) => {
-                status.reason = Some(Reason::MaxCompletionTimeReached.into());
-            }
-            Some(Cause::Unhealthy) => status.healthy = Some(false),
-            Some(Cause::Asked) | None => {}
-        }
-        status
-    }
-
-    /// Asks the command to end, and sees to it that it does. Asking again may
-    /// move the end but never starts the grace period anew.
-    pub(crate) fn kill(
-        &mut self,
-        now: Timestamp,
-        policy: Option<&v1::KillPolicy>,
-        random: &mut Random,
-    ) -> Outcome {
-        let grace = self.grace(policy);
-        match (self.phase, &mut self.kill) {
-            (Phase::Launching, _) => {
-                self.phase = Phase::Terminated;
-                let status = self.agent_status(
-                    now,
-                    v1::TaskState::TaskKilled,
-                    Reason::TaskKilledDuringLaunch,
-                    "Killed before delivery to the executor",
-                    random,
-                );
-                Outcome {
-                    statuses: vec![status],
-                    actions: vec![Action::Abandon {
-                        container: self.container.clone(),
-                    }],
-                }
-            }
-            (Phase::Running, None) => self.terminate(now, Cause::Asked, grace, random),
-            (Phase::Running, Some(kill)) => {
-                if kill.escalate_at.is_some() && kill.grace != grace {
-                    kill.grace = grace;
-                    kill.escalate_at = Some((kill.since + grace).max(now));
-                }
-                Outcome::default()
-            }
-            (Phase::Terminated, _) => Outcome::default(),
-        }
-    }
-
-    /// Does what its time has come for.
-    pub(crate) fn due(&mut self, now: Timestamp, random: &mut Random) -> Outcome {
-        let mut outcome = Outcome::default();
-        if self.phase != Phase::Running {
-            return outcome;
-        }
-        if let Some(kill) = &mut self.kill {
-            if kill.escalate_at.is_some_and(|at| at <= now) {
-                kill.escalate_at = None;
-                outcome.actions.push(Action::Signal {
-                    container: self.container.clone(),
-                    signal: Signal::Kill,
-                });
-            }
-            return outcome;
-        }
-        if self.completion_at.is_some_and(|at| at <= now) {
-            return self.terminate(now, Cause::CompletionTime, Duration::ZERO, random);
-        }
-        let check = self.check.as_mut().and_then(|check| check.begin(now));
-        let health = self
-            .health_check
-            .as_mut()
-            .and_then(|check| check.begin(now));
-        for (kind, begun) in [(ProbeKind::Check, check), (ProbeKind::Health, health)] {
-            if let Some((probe, timeout)) = begun {
-                outcome.actions.push(Action::Probe {
-                    container: self.container.clone(),
-                    kind,
-                    probe,
-                    timeout,
-                });
-            }
-        }
+        self.follow();
         outcome
     }
 
@@ -355,196 +172,251 @@ impl Executor {
     pub(crate) fn probed(
         &mut self,
         now: Timestamp,
+        container: &ContainerKey,
         kind: ProbeKind,
         finding: Finding,
         random: &mut Random,
     ) -> Outcome {
-        let mut outcome = Outcome::default();
-        if self.phase != Phase::Running || self.kill.is_some() {
-            return outcome;
+        match &mut self.kind {
+            Kind::Command(run) => run.probed(now, kind, finding, random),
+            Kind::Default(pod) => pod.probed(now, container, kind, finding, random),
+            Kind::Custom(_) => Outcome::default(),
         }
-        match kind {
-            ProbeKind::Check => {
-                let changed = self
-                    .check
-                    .as_mut()
-                    .and_then(|check| check.end(now, finding));
-                if let Some(check_status) = changed {
-                    let status = self.changed_status(
-                        now,
-                        Reason::TaskCheckStatusUpdated,
-                        random,
-                        |status| {
-                            status.check_status = Some(check_status);
-                        },
-                    );
-                    outcome.statuses.extend(status);
+    }
+
+    /// Does what its time has come for.
+    pub(crate) fn due(&mut self, now: Timestamp, random: &mut Random) -> Outcome {
+        match &mut self.kind {
+            Kind::Command(run) => run.due(now, random),
+            Kind::Default(pod) => pod.due(now, random),
+            Kind::Custom(custom) => {
+                let mut outcome = custom.due(now, &self.container);
+                // An abandoned container reports no end of its own.
+                let is_abandoned = |action: &Action| matches!(action, Action::Abandon { .. });
+                if outcome.actions.iter().any(is_abandoned) {
+                    outcome.extend(self.custom_exited(now, -1, random));
                 }
-            }
-            ProbeKind::Health => {
-                let news = self
-                    .health_check
-                    .as_mut()
-                    .and_then(|check| check.end(now, finding));
-                if let Some(health) = news {
-                    let reason = Reason::TaskHealthCheckStatusUpdated;
-                    let status = self.changed_status(now, reason, random, |status| {
-                        status.healthy = Some(health.is_healthy);
-                    });
-                    outcome.statuses.extend(status);
-                    if health.kill {
-                        let grace = self.grace(None);
-                        let killing = self.terminate(now, Cause::Unhealthy, grace, random);
-                        outcome.statuses.extend(killing.statuses);
-                        outcome.actions.extend(killing.actions);
-                    }
-                }
+                outcome
             }
         }
+    }
+
+    /// Asks a task to end.
+    pub(crate) fn kill(
+        &mut self,
+        now: Timestamp,
+        task_id: &str,
+        policy: Option<&v1::KillPolicy>,
+        random: &mut Random,
+    ) -> Outcome {
+        let outcome = match &mut self.kind {
+            Kind::Command(run) => run.kill(now, policy, random),
+            Kind::Default(pod) => pod.kill(now, task_id, policy, random),
+            Kind::Custom(_) => self.kill_custom(now, task_id, policy, random),
+        };
+        self.follow();
+        outcome
+    }
+
+    /// Asks the executor to end with all its tasks.
+    pub(crate) fn shut_down(&mut self, now: Timestamp, random: &mut Random) -> Outcome {
+        let outcome = match &mut self.kind {
+            Kind::Command(run) => run.kill(now, None, random),
+            Kind::Default(pod) => pod.shut_down(now, random),
+            Kind::Custom(custom) => custom.shut_down(now),
+        };
+        self.follow();
+        outcome
+    }
+
+    /// Whether it takes no more tasks.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.phase == Phase::Terminated
+            || match &self.kind {
+                Kind::Command(_) => true,
+                Kind::Default(pod) => pod.is_shutting_down(),
+                Kind::Custom(custom) => custom.is_terminating(),
+            }
+    }
+
+    pub(crate) fn is_command(&self) -> bool {
+        matches!(self.kind, Kind::Command(_))
+    }
+
+    /// Whether something runs, or is about to, in a container inside its own.
+    pub(crate) fn has_container(&self, container: &ContainerKey) -> bool {
+        match &self.kind {
+            Kind::Default(pod) => pod.runs().any(|run| run.container == *container),
+            Kind::Command(_) | Kind::Custom(_) => false,
+        }
+    }
+
+    /// Its container and those in it.
+    pub(crate) fn all_containers(&self) -> Vec<ContainerKey> {
+        let nested = match &self.kind {
+            Kind::Default(pod) => pod.runs().map(|run| run.container.clone()).collect(),
+            Kind::Command(_) | Kind::Custom(_) => Vec::new(),
+        };
+        [vec![self.container.clone()], nested].concat()
+    }
+
+    /// The process of the executor's own container.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Command(run) => run.pid,
+            Kind::Default(_) => None,
+            Kind::Custom(custom) => custom.pid(),
+        }
+    }
+
+    /// Its processes died with the machine: what was not over has failed.
+    pub(crate) fn lost(&mut self, now: Timestamp, random: &mut Random) -> Outcome {
+        match &mut self.kind {
+            Kind::Command(run) => run.lost(),
+            Kind::Default(pod) => pod.lost(),
+            Kind::Custom(_) => return self.custom_exited(now, -1, random),
+        }
+        self.phase = Phase::Terminated;
+        let mut outcome = Outcome {
+            exit: Some(-1),
+            ..Outcome::default()
+        };
+        self.end_tasks(
+            now,
+            v1::TaskState::TaskFailed,
+            Reason::ExecutorTerminated,
+            "Executor terminated",
+            random,
+            &mut outcome,
+        );
         outcome
     }
 
     /// Takes a status into the task that the read side shows: of several with
     /// the same state the last one stays.
     pub(crate) fn record(&mut self, status: &v1::TaskStatus) {
-        self.task.state = status.state;
-        if let Some(last) = self.task.statuses.last_mut()
+        let Some(task) = self.tasks.get_mut(&status.task_id.value) else {
+            return;
+        };
+        task.record.state = status.state;
+        task.stage = if is_terminal(status.state()) {
+            Stage::Terminated
+        } else {
+            Stage::Launched
+        };
+        let statuses = &mut task.record.statuses;
+        if let Some(last) = statuses.last_mut()
             && last.state == status.state
         {
             *last = status.clone();
         } else {
-            self.task.statuses.push(status.clone());
+            statuses.push(status.clone());
         }
     }
 
-    /// The grace period of a kill: its own, or the task's, or the usual one.
-    fn grace(&self, policy: Option<&v1::KillPolicy>) -> Duration {
-        policy
-            .or(self.task_info.kill_policy.as_ref())
-            .and_then(|policy| policy.grace_period)
-            .map_or(self.default_grace, |grace| {
-                Duration::from_nanos(u64::try_from(grace.nanoseconds).unwrap_or_default())
-            })
-    }
-
-    fn terminate(
-        &mut self,
-        now: Timestamp,
-        cause: Cause,
-        grace: Duration,
-        random: &mut Random,
-    ) -> Outcome {
-        let mut outcome = Outcome::default();
-        // A task whose time is over is not announced to be killed.
-        if self.has_killing_state && cause != Cause::CompletionTime {
-            outcome
-                .statuses
-                .push(self.status(now, v1::TaskState::TaskKilling, random));
+    /// Moves tasks that are over, and of which nothing waits for an
+    /// acknowledgement, to the completed ones.
+    pub(crate) fn complete_tasks(&mut self, is_waiting: impl Fn(&str) -> bool) {
+        let done: Vec<String> = self
+            .tasks
+            .keys()
+            .filter(|id| !is_waiting(id))
+            .cloned()
+            .collect();
+        for id in done {
+            self.complete_task(&id);
         }
-        self.kill = Some(Kill {
-            cause,
-            since: now,
-            grace,
-            escalate_at: Some(now + grace),
-        });
-        if self.is_starting() {
-            // There is nothing yet that a signal could reach.
-            return outcome;
+    }
+
+    /// Nothing of a task waits any more: if it is over it is completed.
+    pub(crate) fn complete_task(&mut self, id: &str) {
+        let is_over = |task: &Task| task.stage == Stage::Terminated;
+        if !self.tasks.get(id).is_some_and(is_over) {
+            return;
         }
-        outcome.actions.push(Action::Signal {
-            container: self.container.clone(),
-            signal: Signal::Terminate,
-        });
-        outcome
+        if let Some(task) = self.tasks.remove(id) {
+            self.completed_tasks.push_back(task.record);
+            if self.completed_tasks.len() > MAX_COMPLETED_TASKS {
+                self.completed_tasks.pop_front();
+            }
+        }
     }
 
-    /// A new status of the executor.
-    fn status(
-        &mut self,
-        now: Timestamp,
-        state: v1::TaskState,
-        random: &mut Random,
-    ) -> v1::TaskStatus {
-        let status = v1::TaskStatus {
-            source: Some(Source::Executor.into()),
-            check_status: self.task_info.check.as_ref().map(empty_check_status),
-            container_status: Some(v1::ContainerStatus {
-                container_id: Some(self.container.to_id()),
-                network_infos: vec![network_info(self.address)],
-                executor_pid: self.pid,
-                ..Default::default()
-            }),
-            ..self.bare_status(now, state, random)
-        };
-        self.last_status = Some(status.clone());
-        status
-    }
-
-    /// The last status with something changed by a check.
-    fn changed_status(
-        &mut self,
-        now: Timestamp,
-        reason: Reason,
-        random: &mut Random,
-        change: impl FnOnce(&mut v1::TaskStatus),
-    ) -> Option<v1::TaskStatus> {
-        let last = self.last_status.as_mut()?;
-        last.uuid = Some(random.uuid_bytes());
-        last.timestamp = Some(now.as_secs_f64());
-        last.reason = Some(reason.into());
-        change(last);
-        Some(last.clone())
-    }
-
-    /// A status that the agent makes because there is no executor to make one.
-    fn agent_status(
+    /// A status that the agent makes because the executor cannot.
+    pub(crate) fn agent_status(
         &self,
         now: Timestamp,
+        task_id: &str,
         state: v1::TaskState,
         reason: Reason,
         message: &str,
         random: &mut Random,
     ) -> v1::TaskStatus {
         v1::TaskStatus {
-            source: Some(Source::Agent.into()),
+            task_id: mesos_sdk::ids::task_id(task_id),
+            state: state.into(),
+            source: Some(v1::task_status::Source::Agent.into()),
             reason: Some(reason.into()),
             message: Some(message.to_owned()),
-            ..self.bare_status(now, state, random)
-        }
-    }
-
-    fn bare_status(
-        &self,
-        now: Timestamp,
-        state: v1::TaskState,
-        random: &mut Random,
-    ) -> v1::TaskStatus {
-        v1::TaskStatus {
-            task_id: self.task.task_id.clone(),
-            state: state.into(),
-            agent_id: Some(self.task.agent_id.clone()),
+            agent_id: self
+                .tasks
+                .get(task_id)
+                .map(|task| task.record.agent_id.clone()),
             executor_id: Some(self.info.executor_id.clone()),
             timestamp: Some(now.as_secs_f64()),
             uuid: Some(random.uuid_bytes()),
             ..Default::default()
         }
     }
-}
 
-fn network_info(address: std::net::IpAddr) -> v1::NetworkInfo {
-    v1::NetworkInfo {
-        ip_addresses: vec![v1::network_info::IpAddress {
-            protocol: Some(protocol(address).into()),
-            ip_address: Some(address.to_string()),
-        }],
-        ..Default::default()
+    /// Reports the same end of every task that is not over.
+    pub(crate) fn end_tasks(
+        &mut self,
+        now: Timestamp,
+        state: v1::TaskState,
+        reason: Reason,
+        message: &str,
+        random: &mut Random,
+        outcome: &mut Outcome,
+    ) {
+        let open = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.stage != Stage::Terminated);
+        for (id, _) in open {
+            let status = self.agent_status(now, id, state, reason, message, random);
+            outcome.statuses.push(status);
+        }
+    }
+
+    /// The phase of the executor is that of what it is made of.
+    fn follow(&mut self) {
+        match &self.kind {
+            Kind::Command(run) => self.phase = run.phase,
+            Kind::Default(pod) => self.phase = pod.phase(),
+            Kind::Custom(custom) => {
+                if self.phase != Phase::Terminated {
+                    self.phase = custom.phase();
+                }
+            }
+        }
     }
 }
 
-fn protocol(address: std::net::IpAddr) -> v1::network_info::Protocol {
-    if address.is_ipv4() {
-        v1::network_info::Protocol::IPv4
-    } else {
-        v1::network_info::Protocol::IPv6
-    }
+pub(crate) fn is_terminal(state: v1::TaskState) -> bool {
+    use v1::TaskState::{
+        TaskDropped, TaskError, TaskFailed, TaskFinished, TaskGone, TaskGoneByOperator, TaskKilled,
+        TaskLost,
+    };
+    matches!(
+        state,
+        TaskFinished
+            | TaskFailed
+            | TaskKilled
+            | TaskError
+            | TaskLost
+            | TaskDropped
+            | TaskGone
+            | TaskGoneByOperator
+    )
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use mesos_sdk::v1;
 use v1::framework_info::capability::Type as Capability;
 
-use crate::agent::executor::{Executor, Phase};
+use crate::agent::executor::{Executor, Phase, Task};
 use crate::agent::{Action, Agent, Effects};
 
 /// A framework that has, or had, executors here.
@@ -50,15 +50,31 @@ impl Framework {
     pub(crate) fn tasks(&self) -> impl Iterator<Item = v1::Task> {
         self.executors
             .values()
-            .map(|executor| &executor.task)
+            .flat_map(|executor| executor.tasks.values())
+            .map(|task| &task.record)
             .chain(self.refused.values())
             .cloned()
     }
 
+    /// The executor that has, or had, a task that is not completed.
+    pub(crate) fn executor_of(&self, task_id: &str) -> Option<&Executor> {
+        let has = |executor: &&Executor| executor.tasks.contains_key(task_id);
+        // A command executor has its task's id.
+        self.executors
+            .get(task_id)
+            .filter(has)
+            .or_else(|| self.executors.values().find(has))
+    }
+
     pub(crate) fn note_sent_update(&mut self, status: &v1::TaskStatus) {
-        let task = match self.executors.get_mut(&status.task_id.value) {
-            Some(executor) => &mut executor.task,
-            None => match self.refused.get_mut(&status.task_id.value) {
+        let id = &status.task_id.value;
+        let executor = status
+            .executor_id
+            .as_ref()
+            .and_then(|executor| self.executors.get_mut(&executor.value));
+        let task = match executor.and_then(|executor| executor.tasks.get_mut(id)) {
+            Some(Task { record, .. }) => record,
+            None => match self.refused.get_mut(id) {
                 Some(task) => task,
                 None => return,
             },
@@ -91,9 +107,9 @@ impl Agent {
         framework
     }
 
-    /// Moves an executor that has ended, and whose task's updates have all been
-    /// acknowledged, to the completed ones; its framework too when it was the
-    /// last one.
+    /// Moves what is over, and has been acknowledged, to what is completed: the
+    /// tasks of an executor, the executor when it has ended, its framework when
+    /// it was the last one.
     pub(super) fn complete_executor(
         &mut self,
         framework_id: &str,
@@ -105,12 +121,10 @@ impl Agent {
         };
         let is_complete = framework
             .executors
-            .get(executor_id)
+            .get_mut(executor_id)
             .is_some_and(|executor| {
-                executor.phase == Phase::Terminated
-                    && !self
-                        .updates
-                        .is_waiting(framework_id, &executor.task.task_id.value)
+                executor.complete_tasks(|task| self.updates.is_waiting(framework_id, task));
+                executor.phase == Phase::Terminated && executor.tasks.is_empty()
             });
         if is_complete && let Some(executor) = framework.executors.remove(executor_id) {
             framework.completed.push_back(executor);

@@ -28,16 +28,48 @@ impl ContainerKey {
     /// The id as messages have it.
     #[must_use]
     pub fn to_id(&self) -> v1::ContainerId {
+        // No id has a period: it separates a container from those in it.
+        let (parent, value) = match self.0.rsplit_once('.') {
+            Some((parent, value)) => (Some(Self(parent.to_owned())), value),
+            None => (None, self.0.as_str()),
+        };
         v1::ContainerId {
-            value: self.0.clone(),
-            parent: None,
+            value: value.to_owned(),
+            parent: parent.map(|parent| Box::new(parent.to_id())),
         }
+    }
+
+    /// A container inside this one.
+    pub(crate) fn nested(&self, id: impl fmt::Display) -> Self {
+        Self(format!("{self}.{id}"))
     }
 }
 
 impl fmt::Display for ContainerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A request of an executor; when it is a SUBSCRIBE, its stream too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// The answer to a call of an executor. With 200 its stream is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, as text.
+    pub body: String,
+}
+
+impl Reply {
+    pub(crate) fn new(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            body: body.into(),
+        }
     }
 }
 
@@ -52,8 +84,15 @@ pub enum Input {
     Connected,
     /// The master has gone.
     Disconnected,
-    /// The agent is to leave in good order.
+    /// The agent leaves in good order; [`Input::Restarted`] brings it back.
     Unregister,
+    /// The agent's process has ended without a word.
+    Crashed {
+        /// And every other process of its machine.
+        with_machine: bool,
+    },
+    /// The agent has started again, with the same work directory.
+    Restarted,
     /// A message of the master.
     FromMaster(ToAgent),
     /// The time of [`crate::agent::Agent::wake_at`] has come.
@@ -112,6 +151,18 @@ pub enum Input {
         /// What it found.
         finding: Finding,
     },
+    /// A valid call of an executor. Answered with [`Effects::replies`].
+    FromExecutor {
+        /// Which.
+        id: CallId,
+        /// The call.
+        call: Box<v1::executor::Call>,
+    },
+    /// The stream of an executor has ended from the other side.
+    ExecutorGone {
+        /// The SUBSCRIBE it belongs to.
+        id: CallId,
+    },
 }
 
 /// Which of a task's checks a probe is for.
@@ -123,11 +174,18 @@ pub enum ProbeKind {
     Health,
 }
 
-/// What a step of the model leads to. Messages leave before actions are done.
+/// What a step of the model leads to. Messages leave before actions are done,
+/// replies before events, events before the streams that end.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// For the master.
     pub to_master: Vec<FromAgent>,
+    /// Replies to calls of executors.
+    pub replies: Vec<(CallId, Reply)>,
+    /// Events for executors.
+    pub events: Vec<(CallId, v1::executor::Event)>,
+    /// Streams of executors to end, after their events.
+    pub closes: Vec<CallId>,
     /// For the shell.
     pub actions: Vec<Action>,
 }
@@ -154,7 +212,8 @@ pub enum Action {
         /// The line.
         line: String,
     },
-    /// Stop making the container, nothing of it is wanted any more.
+    /// Stop making the container, or kill what runs in it: nothing of it is
+    /// wanted any more, its end neither.
     Abandon {
         /// Which.
         container: ContainerKey,
@@ -205,6 +264,8 @@ pub struct Launch {
     pub container: ContainerKey,
     /// The sandbox, to be made.
     pub directory: PathBuf,
+    /// The sandbox of the executor, when this is a container inside its one.
+    pub executor_directory: Option<PathBuf>,
     /// What to run, with its URIs.
     pub command: v1::CommandInfo,
     /// The whole environment.

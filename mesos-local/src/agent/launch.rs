@@ -1,16 +1,22 @@
 //! How a task becomes an executor with a sandbox, an environment and a command
 //! (`src/slave/slave.cpp`, `getExecutorInfo` and `executorEnvironment`).
 
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mesos_sdk::v1;
 use v1::framework_info::capability::Type as Capability;
 use v1::task_status::{Reason, Source};
 
+use crate::agent::custom::{Custom, CustomLimits, Queued};
 use crate::agent::docker::{self, Setting};
-use crate::agent::executor::{Birth, Executor};
+use crate::agent::executor::{Executor, Kind, Outcome, Phase, Stage, Task};
 use crate::agent::framework::Framework;
-use crate::agent::{Action, Agent, ContainerKey, Effects, Image, Launch, Volume};
+use crate::agent::pod::Pod;
+use crate::agent::random::Random;
+use crate::agent::task_run::{Birth, TaskRun};
+use crate::agent::{Action, Agent, AgentLimits, ContainerKey, Effects, Image, Launch, Volume};
 use crate::time::Timestamp;
 
 /// What Apache Mesos charges a command for its executor.
@@ -34,46 +40,26 @@ impl Agent {
             return;
         }
         let framework_id = framework.info.id.clone().unwrap_or_default();
-        let refused = if is_draining {
-            let message = "Task was received while agent was already draining";
-            Some((Reason::AgentDraining, message))
-        } else if framework.executors.contains_key(&task.task_id.value) {
-            Some((
-                Reason::ExecutorTerminated,
-                "Executor terminating/terminated",
-            ))
-        } else {
-            None
+        if is_draining {
+            return self.tell_draining(now, &framework_id, &task, effects);
+        }
+        if let Some((reason, message)) = refusal(&task) {
+            self.refuse_task(now, &framework_id, &task, reason, message, effects);
+            return;
+        }
+        let Some(executor) = task.executor.clone() else {
+            return self.run_command(now, &framework_id, task, effects);
         };
-        if let Some((reason, message)) = refused {
-            let is_aware = framework.is_partition_aware();
-            return self.report_missing(
+        if let Some(container) = self.ready_executor(now, &framework_id, &executor, effects) {
+            self.give(
                 now,
-                &framework_id,
-                task.task_id,
-                is_aware,
-                reason,
-                message,
+                &container,
+                vec![task.clone()],
+                Queued::Task(task.into()),
                 effects,
             );
-        }
-        match refusal(&task) {
-            Some((reason, message)) => {
-                self.refuse_task(now, &framework_id, &task, reason, message, effects);
-            }
-            None => {
-                let command = task.command.clone().unwrap_or_default();
-                // An image may have a command of its own.
-                let has_value = command.value.is_some() || is_docker(&task);
-                let (container, launch) = self.new_executor(&framework_id, task, command);
-                if has_value {
-                    effects.actions.push(Action::Launch(Box::new(launch)));
-                } else {
-                    self.with_executor(now, &container, effects, |executor, random| {
-                        executor.collapsed(now, random)
-                    });
-                }
-            }
+        } else {
+            self.tell_executor_ended(now, &framework_id, &task, effects);
         }
     }
 
@@ -82,25 +68,299 @@ impl Agent {
         now: Timestamp,
         info: v1::FrameworkInfo,
         executor: &v1::ExecutorInfo,
-        group: v1::TaskGroupInfo,
+        mut group: v1::TaskGroupInfo,
         effects: &mut Effects,
     ) {
+        let is_draining = self.draining.is_some();
         let framework = self.framework(info);
         if framework.is_terminating {
             return;
         }
         let framework_id = framework.info.id.clone().unwrap_or_default();
-        for mut task in group.tasks {
-            task.executor = Some(executor.clone());
-            self.refuse_task(
-                now,
-                &framework_id,
-                &task,
-                Reason::ExecutorTerminated,
-                "Task groups are not supported by this version of mesos-local",
-                effects,
-            );
+        if is_draining {
+            for task in &group.tasks {
+                self.tell_draining(now, &framework_id, task, effects);
+            }
+            return;
         }
+        for task in &mut group.tasks {
+            task.executor = Some(executor.clone());
+        }
+        if let Some((reason, message)) = group.tasks.iter().find_map(refusal) {
+            for task in &group.tasks {
+                self.refuse_task(now, &framework_id, task, reason, message, effects);
+            }
+            return;
+        }
+        let Some(container) = self.ready_executor(now, &framework_id, executor, effects) else {
+            for task in &group.tasks {
+                self.tell_executor_ended(now, &framework_id, task, effects);
+            }
+            return;
+        };
+        if executor.r#type() == v1::executor_info::Type::Default {
+            self.run_pod(now, &container, group.tasks, effects);
+        } else {
+            let tasks = group.tasks.clone();
+            self.give(now, &container, tasks, Queued::Group(group), effects);
+        }
+    }
+
+    fn run_command(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        task: v1::TaskInfo,
+        effects: &mut Effects,
+    ) {
+        if self
+            .executor(&framework_id.value, &task.task_id.value)
+            .is_some()
+        {
+            return self.tell_executor_ended(now, framework_id, &task, effects);
+        }
+        let command = task.command.clone().unwrap_or_default();
+        // An image may have a command of its own.
+        let has_value = command.value.is_some() || is_docker(&task);
+        let (container, launch) = self.new_command(framework_id, task, command);
+        if has_value {
+            effects.actions.push(Action::Launch(Box::new(launch)));
+        } else {
+            self.with_executor(now, &container, effects, |executor, random| {
+                executor.collapsed(now, random)
+            });
+        }
+    }
+
+    fn tell_draining(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        task: &v1::TaskInfo,
+        effects: &mut Effects,
+    ) {
+        let reason = Reason::AgentDraining;
+        let message = "Task was received while agent was already draining";
+        self.tell_missing(now, framework_id, task, reason, message, effects);
+    }
+
+    /// A task came for an executor that has ended, or is about to.
+    fn tell_executor_ended(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        task: &v1::TaskInfo,
+        effects: &mut Effects,
+    ) {
+        let reason = Reason::ExecutorTerminated;
+        let message = "Executor terminating/terminated";
+        self.tell_missing(now, framework_id, task, reason, message, effects);
+    }
+
+    fn tell_missing(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        task: &v1::TaskInfo,
+        reason: Reason,
+        message: &str,
+        effects: &mut Effects,
+    ) {
+        let is_aware = self
+            .frameworks
+            .get(&framework_id.value)
+            .is_some_and(Framework::is_partition_aware);
+        self.report_missing(
+            now,
+            framework_id,
+            task.task_id.clone(),
+            is_aware,
+            reason,
+            message,
+            effects,
+        );
+    }
+
+    /// The container of an executor that takes tasks, made when there is none;
+    /// `None` when it does not any more.
+    fn ready_executor(
+        &mut self,
+        now: Timestamp,
+        framework_id: &v1::FrameworkId,
+        info: &v1::ExecutorInfo,
+        effects: &mut Effects,
+    ) -> Option<ContainerKey> {
+        let known = self.executor(&framework_id.value, &info.executor_id.value);
+        if let Some(known) = known {
+            return (!known.is_ending()).then(|| known.container.clone());
+        }
+        let container = ContainerKey::new(self.random.uuid());
+        let directory = self.sandbox(&framework_id.value, &info.executor_id.value, &container);
+        let framework = self.frameworks.get_mut(&framework_id.value)?;
+        let agent_id = self.id.clone().unwrap_or_default();
+        let command = info.command.clone().unwrap_or_default();
+        let surroundings = Surroundings {
+            config: &self.config,
+            agent_id: &agent_id.value,
+            directory: &directory,
+        };
+        let environment = surroundings.of_executor(framework, info, &command);
+        let user = user(&command, &framework.info).filter(|_| self.config.switch_user);
+        let limits = &self.config.limits;
+        let is_default = info.r#type() == v1::executor_info::Type::Default;
+        let (kind, phase) = if is_default {
+            (Kind::Default(Pod::default()), Phase::Running)
+        } else {
+            let limits = CustomLimits {
+                registration_timeout: limits.executor_registration_timeout,
+                reregistration_timeout: limits.executor_reregistration_timeout,
+                shutdown_grace: shutdown_grace(info, limits),
+                heartbeat: limits.executor_heartbeat,
+            };
+            let custom = Custom::new(now, limits, self.config.address.ip());
+            (Kind::Custom(custom), Phase::Launching)
+        };
+        let executor = Executor {
+            info: info.clone(),
+            container: container.clone(),
+            directory: directory.clone(),
+            tasks: BTreeMap::new(),
+            completed_tasks: VecDeque::new(),
+            phase,
+            kind,
+        };
+        self.add_executor(&framework_id.value, executor);
+        if !is_default {
+            effects.actions.push(Action::Launch(Box::new(Launch {
+                container: container.clone(),
+                directory,
+                executor_directory: None,
+                command,
+                environment,
+                user,
+                volumes: volumes(&self.config.work_dir, &info.resources),
+                image: None,
+            })));
+        }
+        Some(container)
+    }
+
+    fn add_executor(&mut self, framework_id: &str, executor: Executor) {
+        let executor_id = executor.info.executor_id.value.clone();
+        let container = executor.container.clone();
+        if let Some(at) = executor.wake_at() {
+            self.timers.insert((at, container.clone()));
+        }
+        self.containers
+            .insert(container, (framework_id.to_owned(), executor_id.clone()));
+        if let Some(framework) = self.frameworks.get_mut(framework_id) {
+            framework.executors.insert(executor_id, executor);
+        }
+    }
+
+    /// Gives tasks to an executor that is a process.
+    fn give(
+        &mut self,
+        now: Timestamp,
+        container: &ContainerKey,
+        tasks: Vec<v1::TaskInfo>,
+        launch: Queued,
+        effects: &mut Effects,
+    ) {
+        let Some((framework_id, _)) = self.containers.get(container).cloned() else {
+            return;
+        };
+        let framework_id = mesos_sdk::ids::framework_id(&framework_id);
+        self.with_executor(now, container, effects, |executor, _| {
+            let mut outcome = Outcome::default();
+            let is_there = match &mut executor.kind {
+                Kind::Custom(custom) => custom.launch(launch, &mut outcome),
+                Kind::Command(_) | Kind::Default(_) => false,
+            };
+            let stage = if is_there {
+                Stage::Launched
+            } else {
+                Stage::Queued
+            };
+            for task in tasks {
+                executor.add_task(&task, &framework_id, stage);
+            }
+            outcome
+        });
+    }
+
+    /// Gives a group to a default executor: a container for each task.
+    fn run_pod(
+        &mut self,
+        now: Timestamp,
+        container: &ContainerKey,
+        tasks: Vec<v1::TaskInfo>,
+        effects: &mut Effects,
+    ) {
+        let Some((framework_key, executor_key)) = self.containers.get(container).cloned() else {
+            return;
+        };
+        let framework_id = mesos_sdk::ids::framework_id(&framework_key);
+        let agent_id = self.id.clone().unwrap_or_default();
+        let mut runs = Vec::new();
+        let mut launches = Vec::new();
+        for task in &tasks {
+            let nested = container.nested(self.random.uuid());
+            self.containers.insert(
+                nested.clone(),
+                (framework_key.clone(), executor_key.clone()),
+            );
+            let Some(framework) = self.frameworks.get(&framework_key) else {
+                return;
+            };
+            let Some(executor) = framework.executors.get(&executor_key) else {
+                return;
+            };
+            let directory = executor.directory.join("tasks").join(&task.task_id.value);
+            let command = task.command.clone().unwrap_or_default();
+            let surroundings = Surroundings {
+                config: &self.config,
+                agent_id: &agent_id.value,
+                directory: &directory,
+            };
+            launches.push(Launch {
+                container: nested.clone(),
+                environment: surroundings.environment(
+                    framework,
+                    &executor.info.executor_id.value,
+                    task,
+                    &command,
+                ),
+                directory,
+                executor_directory: Some(executor.directory.clone()),
+                user: user(&command, &framework.info).filter(|_| self.config.switch_user),
+                volumes: volumes(&self.config.work_dir, &task.resources),
+                image: None,
+                command,
+            });
+            runs.push(TaskRun::new(Birth {
+                container: nested,
+                info: task.clone(),
+                directory: executor.directory.join("tasks").join(&task.task_id.value),
+                plan: None,
+                executor_id: executor.info.executor_id.clone(),
+                is_nested: true,
+                has_killing_state: framework.has_capability(Capability::TaskKillingState),
+                default_grace: self.config.limits.kill_grace,
+                address: self.config.address.ip(),
+            }));
+        }
+        self.with_executor(now, container, effects, |executor, random| {
+            for task in &tasks {
+                executor.add_task(task, &framework_id, Stage::Launched);
+            }
+            match &mut executor.kind {
+                Kind::Default(pod) => pod.add(now, runs, random),
+                Kind::Command(_) | Kind::Custom(_) => Outcome::default(),
+            }
+        });
+        let launches = launches.into_iter().map(Box::new).map(Action::Launch);
+        effects.actions.extend(launches);
     }
 
     fn refuse_task(
@@ -138,8 +398,8 @@ impl Agent {
         );
     }
 
-    /// Makes the executor of a task, and what is needed to start its command.
-    fn new_executor(
+    /// Makes the executor of a command, and what is needed to start it.
+    fn new_command(
         &mut self,
         framework_id: &v1::FrameworkId,
         task: v1::TaskInfo,
@@ -149,7 +409,7 @@ impl Agent {
         let directory = self.sandbox(&framework_id.value, &task.task_id.value, &container);
         let framework = self
             .frameworks
-            .get_mut(&framework_id.value)
+            .get(&framework_id.value)
             .expect("a framework is made before its tasks");
         let agent_id = self.id.clone().unwrap_or_default();
         let surroundings = Surroundings {
@@ -171,30 +431,42 @@ impl Agent {
         let launch = Launch {
             container: container.clone(),
             directory: directory.clone(),
-            environment: surroundings.environment(framework, &task, &command),
+            executor_directory: None,
+            environment: surroundings.environment(framework, &task.task_id.value, &task, &command),
             user: user(&command, &framework.info).filter(|_| self.config.switch_user),
             // A container is shown them by the engine.
             volumes: if image.is_some() { Vec::new() } else { volumes },
             image,
             command,
         };
-        let executor = Executor::new(Birth {
-            info: executor_info(&task, framework_id),
+        let info = executor_info(&task, framework_id);
+        let has_killing_state = framework.has_capability(Capability::TaskKillingState);
+        let record = new_task(&task, framework_id);
+        let run = TaskRun::new(Birth {
             container: container.clone(),
-            directory,
-            task: new_task(&task, framework_id),
-            has_killing_state: framework.has_capability(Capability::TaskKillingState),
+            executor_id: info.executor_id.clone(),
+            is_nested: false,
+            has_killing_state,
             default_grace: self.config.limits.kill_grace,
             address: self.config.address.ip(),
+            directory: directory.clone(),
             plan,
-            task_info: task,
+            info: task,
         });
-        let executor_id = executor.info.executor_id.value.clone();
-        self.containers.insert(
-            container.clone(),
-            (framework_id.value.clone(), executor_id.clone()),
-        );
-        framework.executors.insert(executor_id, executor);
+        let task = Task {
+            record,
+            stage: Stage::Queued,
+        };
+        let executor = Executor {
+            info,
+            container: container.clone(),
+            directory,
+            tasks: BTreeMap::from([(task.record.task_id.value.clone(), task)]),
+            completed_tasks: VecDeque::new(),
+            phase: Phase::Launching,
+            kind: Kind::Command(Box::new(run)),
+        };
+        self.add_executor(&framework_id.value, executor);
         (container, launch)
     }
 
@@ -219,12 +491,6 @@ impl Agent {
 
 /// Why a task cannot be run here at all.
 fn refusal(task: &v1::TaskInfo) -> Option<(Reason, &'static str)> {
-    if task.executor.is_some() {
-        return Some((
-            Reason::ExecutorTerminated,
-            "Custom executors are not supported by this version of mesos-local",
-        ));
-    }
     let container = task.container.as_ref()?;
     if container.r#type() == v1::container_info::Type::Docker {
         return None;
@@ -258,6 +524,24 @@ fn image(task: &v1::TaskInfo) -> Option<Image> {
         force_pull: docker.force_pull_image(),
         name: docker.image,
     })
+}
+
+impl Executor {
+    /// The task names no command: the executor of Mesos starts, and breaks
+    /// (`shell-no-value` of the scene `check-invalid`).
+    fn collapsed(&mut self, now: Timestamp, random: &mut Random) -> Outcome {
+        self.phase = Phase::Terminated;
+        match &mut self.kind {
+            Kind::Command(run) => run.collapsed(now, random),
+            Kind::Default(_) | Kind::Custom(_) => Outcome::default(),
+        }
+    }
+
+    fn add_task(&mut self, task: &v1::TaskInfo, framework_id: &v1::FrameworkId, stage: Stage) {
+        let record = new_task(task, framework_id);
+        self.tasks
+            .insert(task.task_id.value.clone(), Task { record, stage });
+    }
 }
 
 /// The task as the read side shows it.
@@ -389,41 +673,35 @@ struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// The variables of Mesos, then the task's own, which win.
+    /// What an executor is told, then what its command says, which wins.
+    fn of_executor(
+        &self,
+        framework: &Framework,
+        info: &v1::ExecutorInfo,
+        command: &v1::CommandInfo,
+    ) -> Vec<(String, String)> {
+        let grace = shutdown_grace(info, &self.config.limits);
+        let mut variables = self.common(framework, &info.executor_id.value, grace);
+        add_variables(&mut variables, command.environment.as_ref());
+        variables
+    }
+
+    /// What a task is told, then what its command says, which wins.
     fn environment(
         &self,
         framework: &Framework,
+        executor_id: &str,
         task: &v1::TaskInfo,
         command: &v1::CommandInfo,
     ) -> Vec<(String, String)> {
-        let directory = self.directory.to_string_lossy();
+        let grace = match &task.executor {
+            Some(info) => shutdown_grace(info, &self.config.limits),
+            None => self.config.limits.executor_shutdown_grace,
+        };
+        let mut variables = self.common(framework, executor_id, grace);
         let ip = self.config.address.ip().to_string();
-        let is_checkpointing = framework.info.checkpoint();
-        let framework_id = framework.info.id.as_ref().map_or("", |id| &id.value);
-        let mut variables: Vec<(String, String)> = [
-            ("PATH", PATH),
-            ("LIBPROCESS_IP", ip.as_str()),
-            ("LIBPROCESS_PORT", "0"),
-            ("MESOS_AGENT_ENDPOINT", &self.config.address.to_string()),
-            ("MESOS_CHECKPOINT", if is_checkpointing { "1" } else { "0" }),
-            ("MESOS_CONTAINER_IP", &ip),
-            ("MESOS_DIRECTORY", &directory),
-            ("MESOS_EXECUTOR_ID", &task.task_id.value),
-            ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "5secs"),
-            ("MESOS_FRAMEWORK_ID", framework_id),
-            ("MESOS_HTTP_COMMAND_EXECUTOR", "0"),
-            ("MESOS_SANDBOX", &directory),
-            ("MESOS_SLAVE_ID", self.agent_id),
-            ("MESOS_SLAVE_PID", &self.config.pid()),
-            ("MESOS_TASK_ID", &task.task_id.value),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-        if is_checkpointing {
-            variables.push(("MESOS_RECOVERY_TIMEOUT".into(), "15mins".into()));
-            variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX".into(), "2secs".into()));
-        }
+        variables.push(("MESOS_CONTAINER_IP".into(), ip));
+        variables.push(("MESOS_TASK_ID".into(), task.task_id.value.clone()));
         let role = task.resources.iter().find_map(|resource| {
             let allocation = resource.allocation_info.as_ref()?;
             allocation.role.clone()
@@ -434,6 +712,48 @@ impl Surroundings<'_> {
         add_variables(&mut variables, command.environment.as_ref());
         variables
     }
+
+    fn common(
+        &self,
+        framework: &Framework,
+        executor_id: &str,
+        grace: Duration,
+    ) -> Vec<(String, String)> {
+        let directory = self.directory.to_string_lossy();
+        let ip = self.config.address.ip().to_string();
+        let is_checkpointing = framework.info.checkpoint();
+        let framework_id = framework.info.id.as_ref().map_or("", |id| &id.value);
+        let grace = crate::duration::display(grace);
+        let mut variables: Vec<(String, String)> = [
+            ("PATH", PATH),
+            ("LIBPROCESS_IP", ip.as_str()),
+            ("LIBPROCESS_PORT", "0"),
+            ("MESOS_AGENT_ENDPOINT", &self.config.address.to_string()),
+            ("MESOS_CHECKPOINT", if is_checkpointing { "1" } else { "0" }),
+            ("MESOS_DIRECTORY", &directory),
+            ("MESOS_EXECUTOR_ID", executor_id),
+            ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", &grace),
+            ("MESOS_FRAMEWORK_ID", framework_id),
+            ("MESOS_HTTP_COMMAND_EXECUTOR", "0"),
+            ("MESOS_SANDBOX", &directory),
+            ("MESOS_SLAVE_ID", self.agent_id),
+            ("MESOS_SLAVE_PID", &self.config.pid()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        if is_checkpointing {
+            variables.push(("MESOS_RECOVERY_TIMEOUT".into(), "15mins".into()));
+            variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX".into(), "2secs".into()));
+        }
+        variables
+    }
+}
+
+fn shutdown_grace(info: &v1::ExecutorInfo, limits: &AgentLimits) -> Duration {
+    info.shutdown_grace_period
+        .and_then(|grace| u64::try_from(grace.nanoseconds).ok())
+        .map_or(limits.executor_shutdown_grace, Duration::from_nanos)
 }
 
 /// Adds a command's own variables; a later one of the same name wins.

@@ -118,6 +118,7 @@ impl Processes {
                 if self.docker.abandon(&container) {
                     return Vec::new();
                 }
+                // What runs dies with its group.
                 if let Some(Container {
                     stage: Stage::Fetching(task),
                     ..

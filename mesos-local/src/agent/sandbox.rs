@@ -20,11 +20,12 @@ pub(crate) struct Outputs {
 /// Makes the directory, its `latest` link, its volumes and its output files.
 pub(crate) fn create(launch: &Launch, owner: Option<(Uid, Gid)>) -> io::Result<Outputs> {
     let directory = &launch.directory;
+    let run = launch.executor_directory.as_ref().unwrap_or(directory);
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o755)
         .create(directory)?;
-    link_latest(directory)?;
+    link_latest(run)?;
     for volume in &launch.volumes {
         show(volume, directory)?;
     }
@@ -34,6 +35,7 @@ pub(crate) fn create(launch: &Launch, owner: Option<(Uid, Gid)>) -> io::Result<O
     };
     if let Some((uid, gid)) = owner {
         for path in [
+            run.clone(),
             directory.clone(),
             directory.join("stdout"),
             directory.join("stderr"),

@@ -1,15 +1,19 @@
 //! The agent's io: one task that owns the model, waits, stamps the time, steps
 //! it and does what it asks for. It decides nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use mesos_sdk::{recordio, v1};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::api::AgentApi;
 use crate::agent::process::{Processes, Report};
-use crate::agent::{Action, Agent, AgentConfig, Input, Warden};
+use crate::agent::{Action, Agent, AgentConfig, CallId, Input, Reply, Warden};
+use crate::http::negotiate::Encoding;
+use crate::http::stream::EventSender;
 use crate::messages::{FromAgent, ToAgent};
 use crate::time::Timestamp;
 
@@ -48,9 +52,16 @@ impl AgentShell {
             link: None,
             inbox,
             reported,
+            streams: BTreeMap::new(),
+            waiting: BTreeMap::new(),
         };
         tokio::spawn(driver.run());
-        Ok(AgentHandle { orders, config })
+        let calls = Arc::new(AtomicU64::new(1));
+        Ok(AgentHandle {
+            orders,
+            config,
+            calls,
+        })
     }
 }
 
@@ -60,6 +71,15 @@ impl AgentShell {
 pub struct AgentHandle {
     orders: mpsc::UnboundedSender<Order>,
     config: Arc<AgentConfig>,
+    /// How many calls executors have made.
+    calls: Arc<AtomicU64>,
+}
+
+/// An executor's stream, whose events are written in its encoding.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) encoding: Encoding,
+    pub(crate) events: EventSender,
 }
 
 type Question = Box<dyn FnOnce(&Agent, Timestamp) + Send>;
@@ -68,7 +88,16 @@ enum Order {
     Connect(MasterLink),
     Disconnect,
     Ask(Question),
+    Call(
+        CallId,
+        Box<v1::executor::Call>,
+        Option<Stream>,
+        oneshot::Sender<Reply>,
+    ),
+    Gone(CallId),
     Unregister(oneshot::Sender<()>),
+    Crash(bool, oneshot::Sender<()>),
+    Restart(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -90,14 +119,28 @@ impl AgentHandle {
         self.order(Order::Disconnect);
     }
 
-    /// Leaves in good order: the master is told, tasks are killed, the agent
-    /// ends. Returns once it has.
+    /// Leaves in good order: the master is told, and tasks are killed. Until
+    /// [`AgentHandle::restart`] the agent is as good as gone.
     pub async fn unregister(&self) {
         self.order_and_wait(Order::Unregister).await;
     }
 
-    /// Kills every task and ends the agent, as if its machine had lost power:
-    /// the master is told nothing. Returns once it has.
+    /// The agent's process ends without a word, and every task with it when it
+    /// is the machine that ends. What its work directory would tell an agent of
+    /// Mesos is kept for [`AgentHandle::restart`].
+    pub async fn crash(&self, with_machine: bool) {
+        self.order_and_wait(|done| Order::Crash(with_machine, done))
+            .await;
+    }
+
+    /// Comes back under the same id. It registers again once its executors have
+    /// subscribed again, or had the time to, and there is a master to connect to.
+    pub async fn restart(&self) {
+        self.order_and_wait(Order::Restart).await;
+    }
+
+    /// Kills every task and ends the agent for good; the master is told nothing.
+    /// Returns once it has.
     pub async fn stop(&self) {
         self.order_and_wait(Order::Stop).await;
     }
@@ -106,6 +149,7 @@ impl AgentHandle {
     pub(crate) fn api(&self) -> AgentApi {
         let agent = WeakHandle {
             orders: self.orders.downgrade(),
+            calls: Arc::clone(&self.calls),
         };
         AgentApi::new(agent, Arc::clone(&self.config))
     }
@@ -127,9 +171,36 @@ impl AgentHandle {
 #[derive(Debug, Clone)]
 pub(crate) struct WeakHandle {
     orders: mpsc::WeakUnboundedSender<Order>,
+    calls: Arc<AtomicU64>,
 }
 
 impl WeakHandle {
+    /// A number that no call has had before.
+    pub(crate) fn next_call(&self) -> CallId {
+        CallId(self.calls.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A call of an executor, with the stream to open when it is a SUBSCRIBE.
+    /// `None` when the agent has ended.
+    pub(crate) async fn executor_call(
+        &self,
+        id: CallId,
+        call: v1::executor::Call,
+        stream: Option<Stream>,
+    ) -> Option<Reply> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Call(id, Box::new(call), stream, reply);
+        let _ = self.orders.upgrade()?.send(order);
+        answer.await.ok()
+    }
+
+    /// The stream of an executor is over.
+    pub(crate) fn executor_gone(&self, id: CallId) {
+        if let Some(orders) = self.orders.upgrade() {
+            let _ = orders.send(Order::Gone(id));
+        }
+    }
+
     /// Looks at the model. `None` when the agent has ended.
     pub(crate) async fn ask<T, F>(&self, question: F) -> Option<T>
     where
@@ -152,6 +223,8 @@ struct Driver {
     link: Option<MasterLink>,
     inbox: mpsc::UnboundedReceiver<Order>,
     reported: mpsc::UnboundedReceiver<Report>,
+    streams: BTreeMap<CallId, Stream>,
+    waiting: BTreeMap<CallId, oneshot::Sender<Reply>>,
 }
 
 /// What the loop waits for.
@@ -185,9 +258,29 @@ impl Driver {
                         question(&self.agent, Timestamp::now());
                         continue;
                     }
+                    Order::Call(id, call, stream, reply) => {
+                        self.waiting.insert(id, reply);
+                        if let Some(stream) = stream {
+                            self.streams.insert(id, stream);
+                        }
+                        vec![Input::FromExecutor { id, call }]
+                    }
+                    Order::Gone(id) => {
+                        self.streams.remove(&id);
+                        vec![Input::ExecutorGone { id }]
+                    }
                     Order::Unregister(done) => {
-                        self.step(vec![Input::Unregister]);
-                        return self.end(done).await;
+                        self.leave(Input::Unregister, done);
+                        continue;
+                    }
+                    Order::Crash(with_machine, done) => {
+                        self.leave(Input::Crashed { with_machine }, done);
+                        continue;
+                    }
+                    Order::Restart(done) => {
+                        self.step(vec![Input::Restarted]);
+                        let _ = done.send(());
+                        continue;
                     }
                     Order::Stop(done) => return self.end(done).await,
                 },
@@ -203,6 +296,15 @@ impl Driver {
                 return self.processes.stop().await;
             }
         }
+    }
+
+    /// The agent goes, one way or another; what the model knows stays.
+    fn leave(&mut self, how: Input, done: oneshot::Sender<()>) {
+        self.step(vec![how]);
+        self.link = None;
+        self.streams.clear();
+        // Whoever ordered it may have gone meanwhile.
+        let _ = done.send(());
     }
 
     async fn end(self, done: oneshot::Sender<()>) {
@@ -244,6 +346,11 @@ impl Driver {
                     let _ = link.to_master.send(message);
                 }
             }
+            self.answer(effects.replies);
+            self.send_events(effects.events);
+            for id in effects.closes {
+                self.streams.remove(&id);
+            }
             for action in effects.actions {
                 match action {
                     Action::Exit { message } => {
@@ -255,5 +362,32 @@ impl Driver {
             }
         }
         ends
+    }
+
+    fn answer(&mut self, replies: Vec<(CallId, Reply)>) {
+        for (id, reply) in replies {
+            if reply.status != 200 {
+                // Whatever it was, it is no stream.
+                self.streams.remove(&id);
+            }
+            if let Some(waiting) = self.waiting.remove(&id) {
+                // Whoever called may have gone meanwhile.
+                let _ = waiting.send(reply);
+            }
+        }
+    }
+
+    /// Writes events. An executor that has gone, or is cut off because it reads
+    /// too slowly, is told of by the end of its stream.
+    fn send_events(&self, events: Vec<(CallId, v1::executor::Event)>) {
+        for (id, event) in events {
+            let Some(stream) = self.streams.get(&id) else {
+                continue;
+            };
+            let record = recordio::encode(&stream.encoding.encode(&event));
+            if let Err(error) = stream.events.send(record) {
+                tracing::debug!(?id, ?error, "an event was not sent");
+            }
+        }
     }
 }

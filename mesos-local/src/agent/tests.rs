@@ -1,8 +1,12 @@
 //! Scenarios of the model in virtual time, and of the shell with real processes.
 
 mod api;
+mod executors;
 mod model;
+mod pods;
 mod processes;
+mod recovery;
+mod scene;
 mod warden;
 
 use std::path::Path;

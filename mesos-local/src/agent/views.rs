@@ -15,8 +15,9 @@ pub(crate) use flags::flags;
 pub(crate) use legacy::state;
 pub(crate) use metrics::metrics;
 
-use crate::agent::executor::{Executor, Phase};
+use crate::agent::executor::{Executor, Kind, Phase, Stage};
 use crate::agent::framework::Framework;
+use crate::agent::task_run::TaskRun;
 use crate::agent::{Agent, Usage};
 use crate::time::Timestamp;
 
@@ -58,19 +59,24 @@ pub(crate) fn get_state(agent: &Agent) -> GetState {
 
 pub(crate) fn get_tasks(agent: &Agent) -> GetTasks {
     let mut tasks = GetTasks::default();
-    for executor in agent.all_active() {
-        let list = match executor.phase {
-            Phase::Launching => &mut tasks.queued_tasks,
-            Phase::Running => &mut tasks.launched_tasks,
-            Phase::Terminated => &mut tasks.terminated_tasks,
+    for task in agent
+        .all_active()
+        .flat_map(|executor| executor.tasks.values())
+    {
+        let list = match task.stage {
+            Stage::Queued => &mut tasks.queued_tasks,
+            Stage::Launched => &mut tasks.launched_tasks,
+            Stage::Terminated => &mut tasks.terminated_tasks,
         };
-        list.push(executor.task.clone());
+        list.push(task.record.clone());
     }
     let refused = agent.frameworks.values().flat_map(|f| f.refused.values());
     tasks.terminated_tasks.extend(refused.cloned());
-    tasks
-        .completed_tasks
-        .extend(agent.all_completed().map(|executor| executor.task.clone()));
+    let completed = agent
+        .all_completed()
+        .chain(agent.all_active())
+        .flat_map(|executor| &executor.completed_tasks);
+    tasks.completed_tasks.extend(completed.cloned());
     tasks
 }
 
@@ -101,46 +107,100 @@ pub(crate) fn get_agent(agent: &Agent) -> GetAgent {
     }
 }
 
-/// The containers in which something runs, without what they use.
-pub(crate) fn containers(agent: &Agent) -> Vec<Container> {
-    agent
+/// The containers in which something runs, without what they use; those inside
+/// of others only when they are asked for.
+pub(crate) fn containers(agent: &Agent, with_nested: bool) -> Vec<Container> {
+    let mut containers = Vec::new();
+    let running = agent
         .all_active()
-        .filter(|executor| executor.phase == Phase::Running)
-        .map(|executor| Container {
-            message: get_containers::Container {
-                framework_id: executor.info.framework_id.clone(),
-                executor_id: Some(executor.info.executor_id.clone()),
-                executor_name: Some(executor.info.name().to_owned()),
-                container_id: executor.container.to_id(),
-                container_status: Some(v1::ContainerStatus {
-                    container_id: Some(executor.container.to_id()),
-                    executor_pid: executor.pid,
-                    ..Default::default()
-                }),
-                resource_statistics: Some(limits(executor)),
-            },
-            source: executor.task.task_id.value.clone(),
-            pid: executor.pid.or(executor.container_pid),
-        })
-        .collect()
+        .filter(|executor| executor.phase == Phase::Running);
+    for executor in running {
+        containers.push(of_executor(executor));
+        if let (true, Kind::Default(pod)) = (with_nested, &executor.kind) {
+            let runs = pod.runs().filter(|run| run.phase == Phase::Running);
+            containers.extend(runs.map(of_run));
+        }
+    }
+    containers
 }
 
-/// What a container may use: its task's resources and its executor's.
-fn limits(executor: &Executor) -> v1::ResourceStatistics {
-    let sum = |name: &str| -> f64 {
-        executor
-            .info
-            .resources
-            .iter()
-            .chain(&executor.task.resources)
-            .filter(|resource| resource.name == name)
-            .filter_map(|resource| resource.scalar.as_ref())
-            .map(|scalar| scalar.value)
-            .sum()
-    };
-    let bytes = Some((sum("mem") * MIB) as u64);
+fn of_executor(executor: &Executor) -> Container {
+    let held = executor.info.resources.iter().chain(executor.held());
+    Container {
+        message: get_containers::Container {
+            framework_id: executor.info.framework_id.clone(),
+            executor_id: Some(executor.info.executor_id.clone()),
+            executor_name: Some(executor.info.name().to_owned()),
+            container_id: executor.container.to_id(),
+            container_status: Some(v1::ContainerStatus {
+                container_id: Some(executor.container.to_id()),
+                executor_pid: executor.pid(),
+                ..Default::default()
+            }),
+            resource_statistics: Some(limits(held)),
+        },
+        source: executor.source(),
+        pid: executor.pid().or(executor.container_pid()),
+    }
+}
+
+fn of_run(run: &TaskRun) -> Container {
+    Container {
+        message: get_containers::Container {
+            container_id: v1::ContainerId {
+                parent: None,
+                ..run.container.to_id()
+            },
+            container_status: Some(v1::ContainerStatus {
+                container_id: Some(run.container.to_id()),
+                executor_pid: run.pid,
+                ..Default::default()
+            }),
+            resource_statistics: Some(limits(run.info.resources.iter())),
+            ..Default::default()
+        },
+        source: String::new(),
+        pid: run.pid,
+    }
+}
+
+impl Executor {
+    /// What its tasks hold.
+    pub(super) fn held(&self) -> impl Iterator<Item = &v1::Resource> {
+        self.tasks
+            .values()
+            .filter(|task| task.stage != Stage::Terminated)
+            .flat_map(|task| &task.record.resources)
+    }
+
+    /// The first process of its container of the Docker engine.
+    fn container_pid(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Command(run) => run.container_pid,
+            Kind::Default(_) | Kind::Custom(_) => None,
+        }
+    }
+
+    /// What it says it comes from; of a command that is its task.
+    pub(super) fn source(&self) -> String {
+        self.info.source().to_owned()
+    }
+}
+
+/// What a container may use.
+fn limits<'a>(held: impl Iterator<Item = &'a v1::Resource>) -> v1::ResourceStatistics {
+    let (mut cpus, mut mem) = (0.0, 0.0);
+    for resource in held {
+        let value = resource.scalar.as_ref().map_or(0.0, |scalar| scalar.value);
+        match resource.name.as_str() {
+            "cpus" => cpus += value,
+            "mem" => mem += value,
+            _ => {}
+        }
+    }
+    let bytes = Some((mem * MIB) as u64);
     v1::ResourceStatistics {
-        cpus_soft_limit: Some((sum("cpus") * 1000.0).round() / 1000.0),
+        cpus_soft_limit: Some((cpus * 1000.0_f64).round() / 1000.0),
         mem_limit_bytes: bytes,
         mem_soft_limit_bytes: bytes,
         ..Default::default()

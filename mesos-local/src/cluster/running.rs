@@ -34,6 +34,7 @@ pub(super) enum Order {
     FailOverMaster(oneshot::Sender<()>),
     StopAgent(usize, oneshot::Sender<()>),
     KillAgent(usize, oneshot::Sender<()>),
+    CrashAgent(usize, oneshot::Sender<()>),
     StartAgent(usize, oneshot::Sender<()>),
     PartitionAgent(usize, oneshot::Sender<()>),
     HealAgent(usize, oneshot::Sender<()>),
@@ -207,7 +208,7 @@ pub(super) fn run(
         }
     };
     runtime.block_on(async {
-        let mut running = match Running::start(plan) {
+        let mut running = match Running::start(plan).await {
             Ok(running) => running,
             Err(error) => {
                 let _ = report.send(Err(start("the cluster", error)));
@@ -248,6 +249,14 @@ struct Election {
     wire: Wire,
 }
 
+/// How an agent ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    InGoodOrder,
+    WithItsMachine,
+    Alone,
+}
+
 struct RunningAgent {
     config: AgentConfig,
     partition: Partition,
@@ -255,13 +264,15 @@ struct RunningAgent {
     follower: Option<AbortOnDrop>,
     relay: Arc<Notify>,
     handle: Option<AgentHandle>,
+    /// Whether it can be reached: it was not ended, or has started again.
+    is_up: bool,
     /// Kept so that the address stays the agent's while it is down.
     listener: std::net::TcpListener,
     server: ServerControl,
 }
 
 impl Running {
-    fn start(mut plan: Plan) -> io::Result<Self> {
+    async fn start(mut plan: Plan) -> io::Result<Self> {
         let warden = Arc::new(Warden::start(
             &plan.work_dir,
             plan.config.work_dir.is_none(),
@@ -315,12 +326,13 @@ impl Running {
                 follower: None,
                 relay: Arc::default(),
                 handle: None,
+                is_up: false,
                 listener: planned.place.listener,
                 server: ServerControl::new(),
             });
         }
         for index in 0..running.agents.len() {
-            running.start_agent(index)?;
+            running.start_agent(index).await?;
         }
         Ok(running)
     }
@@ -340,16 +352,20 @@ impl Running {
                 done
             }
             Order::StopAgent(index, done) => {
-                self.end_agent(index, true).await;
+                self.end_agent(index, End::InGoodOrder).await;
                 done
             }
             Order::KillAgent(index, done) => {
-                self.end_agent(index, false).await;
+                self.end_agent(index, End::WithItsMachine).await;
+                done
+            }
+            Order::CrashAgent(index, done) => {
+                self.end_agent(index, End::Alone).await;
                 done
             }
             Order::StartAgent(index, done) => {
-                if self.agents[index].handle.is_none()
-                    && let Err(error) = self.start_agent(index)
+                if !self.agents[index].is_up
+                    && let Err(error) = self.start_agent(index).await
                 {
                     tracing::error!(index, %error, "cannot start the agent again");
                 }
@@ -381,9 +397,15 @@ impl Running {
         let _ = done.send(());
     }
 
-    fn start_agent(&mut self, index: usize) -> io::Result<()> {
+    async fn start_agent(&mut self, index: usize) -> io::Result<()> {
         let agent = &mut self.agents[index];
-        let handle = AgentShell::start(agent.config.clone(), Arc::clone(&self.warden))?;
+        let handle = match agent.handle.take() {
+            Some(handle) => {
+                handle.restart().await;
+                handle
+            }
+            None => AgentShell::start(agent.config.clone(), Arc::clone(&self.warden))?,
+        };
         agent.server = ServerControl::new();
         tokio::spawn(serve(
             TcpListener::from_std(agent.listener.try_clone()?)?,
@@ -403,6 +425,7 @@ impl Running {
             agent.follower = Some(AbortOnDrop(tokio::spawn(follower.run()).abort_handle()));
         }
         agent.handle = Some(handle);
+        agent.is_up = true;
         self.connect(index);
         Ok(())
     }
@@ -410,7 +433,7 @@ impl Running {
     /// Lays a new link between an agent and the master; the old one is no more.
     fn connect(&self, index: usize) {
         let agent = &self.agents[index];
-        let Some(handle) = &agent.handle else {
+        let Some(handle) = agent.handle.as_ref().filter(|_| agent.is_up) else {
             return;
         };
         if self.election.is_some() {
@@ -431,17 +454,18 @@ impl Running {
         });
     }
 
-    async fn end_agent(&mut self, index: usize, in_good_order: bool) {
+    async fn end_agent(&mut self, index: usize, end: End) {
         let agent = &mut self.agents[index];
         agent.server.stop();
-        if let Some(handle) = agent.handle.take() {
-            if in_good_order {
-                handle.unregister().await;
-            } else {
-                handle.stop().await;
+        agent.follower = None;
+        if let Some(handle) = agent.handle.as_ref().filter(|_| agent.is_up) {
+            match end {
+                End::InGoodOrder => handle.unregister().await,
+                End::WithItsMachine => handle.crash(true).await,
+                End::Alone => handle.crash(false).await,
             }
         }
-        agent.follower = None;
+        agent.is_up = false;
     }
 
     async fn stop(&mut self) {

@@ -170,7 +170,7 @@ impl Master {
             return;
         }
         if self.state.agents.contains_key(&key) {
-            self.reconnect_agent(&key, link, registration, &tasks);
+            self.reconnect_agent(&key, link, registration, executors, &tasks);
             return;
         }
         let why = if self.state.unreachable_agents.contains_key(&key) {
@@ -210,8 +210,10 @@ impl Master {
         key: &str,
         link: LinkId,
         registration: AgentRegistration,
+        executors: Vec<v1::ExecutorInfo>,
         tasks: &[v1::Task],
     ) {
+        self.compare_executors(key, executors);
         let Some(agent) = self.state.agents.get_mut(key) else {
             return;
         };
@@ -263,6 +265,43 @@ impl Master {
         }
         self.apply_decisions(key);
         self.allocate();
+    }
+
+    /// Executors that have ended while the agent was away hold nothing any more;
+    /// those that the master does not know do.
+    fn compare_executors(&mut self, agent: &str, executors: Vec<v1::ExecutorInfo>) {
+        let is_there = |framework: &str, executor: &str| {
+            executors.iter().any(|info| {
+                info.executor_id.value == executor
+                    && info
+                        .framework_id
+                        .as_ref()
+                        .is_some_and(|id| id.value == framework)
+            })
+        };
+        for (key, framework) in &mut self.state.frameworks {
+            let Some(known) = framework.executors.get_mut(agent) else {
+                continue;
+            };
+            known.retain(|id, info| {
+                let stays = is_there(key, id);
+                if !stays {
+                    let resources = Resources::from(info.resources.as_slice());
+                    self.allocator.recover(key, agent, &resources);
+                }
+                stays
+            });
+        }
+        let unknown = executors
+            .into_iter()
+            .filter(|info| {
+                let framework = info.framework_id.clone().unwrap_or_default().value;
+                let known = self.state.frameworks.get(&framework);
+                let known = known.and_then(|framework| framework.executors.get(agent));
+                !known.is_some_and(|known| known.contains_key(&info.executor_id.value))
+            })
+            .collect();
+        self.recover_executors(agent, unknown);
     }
 
     /// Frameworks that are known only from their tasks, until they subscribe.

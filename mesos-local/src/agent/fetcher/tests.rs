@@ -46,6 +46,7 @@ impl Place {
 
     async fn fetch(&self, uris: Vec<Uri>) -> Result<(), String> {
         let launch = Launch {
+            executor_directory: None,
             container: ContainerKey::new("c"),
             directory: self.sandbox(),
             command: v1::CommandInfo {

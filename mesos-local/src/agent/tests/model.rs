@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use mesos_sdk::v1;
 use v1::TaskState::*;
-use v1::framework_info::capability::Type as Capability;
 use v1::task_status::Reason;
 
+use super::scene::Scene;
 use super::*;
-use crate::agent::{
-    Action, Agent, ContainerKey, Effects, ExitStatus, Finding, Input, ProbeKind, Signal,
-};
+use crate::agent::{Action, Agent, ExitStatus, Finding, Input, ProbeKind, Signal};
 use crate::messages::{FromAgent, ToAgent, UnknownTask};
 use crate::time::Timestamp;
 
@@ -22,129 +20,6 @@ const KILLED: ExitStatus = ExitStatus::Signaled {
     signal: 9,
     core_dumped: false,
 };
-
-/// An agent with a registered master that acknowledges what it is told to.
-struct Scene {
-    agent: Agent,
-    now: Timestamp,
-    framework: v1::FrameworkInfo,
-    /// Every update that was sent and not yet looked at.
-    sent: Vec<v1::TaskStatus>,
-    messages: Vec<FromAgent>,
-    actions: Vec<Action>,
-    acknowledges: bool,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let now = Timestamp::from_secs(1_000_000);
-        let mut scene = Self {
-            agent: Agent::new(shared_config(Path::new("/agent")), now),
-            now,
-            framework: framework(&[Capability::TaskKillingState, Capability::PartitionAware]),
-            sent: Vec::new(),
-            messages: Vec::new(),
-            actions: Vec::new(),
-            acknowledges: true,
-        };
-        scene.give(Input::Connected);
-        scene.tell(ToAgent::Registered {
-            agent_id: agent_id(),
-        });
-        scene.messages.clear();
-        scene
-    }
-
-    fn give(&mut self, input: Input) {
-        let Effects { to_master, actions } = self.agent.step(self.now, input);
-        self.actions.extend(actions);
-        for message in to_master {
-            if let FromAgent::StatusUpdate { status, .. } = &message {
-                self.sent.push(status.clone());
-                if self.acknowledges {
-                    self.acknowledge(&status.clone());
-                }
-            }
-            self.messages.push(message);
-        }
-    }
-
-    fn acknowledge(&mut self, status: &v1::TaskStatus) {
-        self.tell(ToAgent::Acknowledge {
-            framework_id: framework_id(),
-            task_id: status.task_id.clone(),
-            uuid: status.uuid.clone().unwrap().to_vec(),
-        });
-    }
-
-    fn tell(&mut self, message: ToAgent) {
-        self.give(Input::FromMaster(message));
-    }
-
-    /// Lets time pass, waking the agent whenever it asked to be.
-    fn pass(&mut self, duration: Duration) {
-        let end = self.now + duration;
-        while let Some(at) = self.agent.wake_at().filter(|at| *at <= end) {
-            self.now = self.now.max(at);
-            self.give(Input::Due);
-        }
-        self.now = end;
-    }
-
-    fn run(&mut self, task: v1::TaskInfo) -> ContainerKey {
-        self.tell(ToAgent::RunTask {
-            framework: self.framework.clone(),
-            task,
-        });
-        match self.actions.pop() {
-            Some(Action::Launch(launch)) => launch.container,
-            other => panic!("expected a launch, got {other:?}"),
-        }
-    }
-
-    fn start(&mut self, task: v1::TaskInfo) -> ContainerKey {
-        let container = self.run(task);
-        self.give(Input::Launched {
-            container: container.clone(),
-            pid: Some(4711),
-        });
-        container
-    }
-
-    fn kill(&mut self, id: &str, grace: Option<Duration>) {
-        self.tell(ToAgent::KillTask {
-            framework_id: framework_id(),
-            task_id: task_id(id),
-            kill_policy: grace.map(|grace| v1::KillPolicy {
-                grace_period: Some(v1::DurationInfo {
-                    nanoseconds: i64::try_from(grace.as_nanos()).unwrap(),
-                }),
-            }),
-        });
-    }
-
-    fn exit(&mut self, container: &ContainerKey, status: ExitStatus) {
-        self.give(Input::Exited {
-            container: container.clone(),
-            status,
-        });
-    }
-
-    fn signals(&mut self) -> Vec<Signal> {
-        self.actions
-            .drain(..)
-            .filter_map(|action| match action {
-                Action::Signal { signal, .. } => Some(signal),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// The states that were sent since the last look.
-    fn states(&mut self) -> Vec<v1::TaskState> {
-        self.sent.drain(..).map(|status| status.state()).collect()
-    }
-}
 
 #[test]
 fn a_command_starts_runs_and_finishes() {
@@ -449,9 +324,17 @@ fn what_cannot_be_run_fails_and_says_why() {
     scene.tell(ToAgent::RunTask {
         framework: scene.framework.clone(),
         task: v1::TaskInfo {
-            executor: Some(v1::ExecutorInfo::default()),
-            command: None,
-            ..task("custom", "")
+            container: Some(v1::ContainerInfo {
+                r#type: v1::container_info::Type::Mesos.into(),
+                mesos: Some(v1::container_info::MesosInfo {
+                    image: Some(v1::Image {
+                        r#type: v1::image::Type::Docker.into(),
+                        ..Default::default()
+                    }),
+                }),
+                ..Default::default()
+            }),
+            ..task("image", "true")
         },
     });
     let status = scene.sent.pop().unwrap();
@@ -459,7 +342,7 @@ fn what_cannot_be_run_fails_and_says_why() {
     assert!(
         status
             .message()
-            .contains("Custom executors are not supported")
+            .contains("Unsupported container image type")
     );
     assert_eq!(scene.actions, []);
 }

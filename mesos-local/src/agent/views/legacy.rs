@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Container, flags};
 use crate::agent::Agent;
-use crate::agent::executor::{Executor, Phase};
+use crate::agent::executor::{Executor, Phase, Stage};
 use crate::agent::framework::Framework;
 use crate::views::legacy::reserved_role;
 use crate::views::model::{attributes, resources, role, task};
@@ -67,17 +67,11 @@ pub(crate) fn state(agent: &Agent, version: &v1::VersionInfo) -> Value {
 
 /// What an executor and its task hold.
 fn allocation(executor: &Executor) -> Vec<v1::Resource> {
-    let task = match executor.phase {
-        Phase::Launching | Phase::Running => executor.task.resources.as_slice(),
-        Phase::Terminated => return Vec::new(),
-    };
-    executor
-        .info
-        .resources
-        .iter()
-        .chain(task)
-        .cloned()
-        .collect()
+    if executor.phase == Phase::Terminated {
+        return Vec::new();
+    }
+    let own = executor.info.resources.iter();
+    own.chain(executor.held()).cloned().collect()
 }
 
 type ByRole = BTreeMap<String, Vec<v1::Resource>>;
@@ -146,21 +140,21 @@ fn framework(framework: &Framework) -> Value {
 }
 
 fn active_executor(executor: &Executor) -> Value {
-    let (tasks, queued) = match executor.phase {
-        Phase::Launching => (Vec::new(), vec![queued_task(executor)]),
-        Phase::Running | Phase::Terminated => (vec![task(&executor.task)], Vec::new()),
+    let of_stage = |is_queued: bool| {
+        let tasks = executor.tasks.values();
+        tasks.filter(move |task| (task.stage == Stage::Queued) == is_queued)
     };
-    let mut held = executor.info.resources.clone();
-    if executor.phase != Phase::Terminated {
-        held.extend(executor.task.resources.iter().cloned());
-    }
-    show_executor(executor, &held, tasks, queued, Vec::new())
+    let tasks = of_stage(false).map(|known| task(&known.record)).collect();
+    let queued = of_stage(true)
+        .map(|known| queued_task(&known.record))
+        .collect();
+    let own = executor.info.resources.iter();
+    let held: Vec<_> = own.chain(executor.held()).cloned().collect();
+    show_executor(executor, &held, tasks, queued)
 }
 
 fn completed_executor(executor: &Executor) -> Value {
-    let completed = vec![task(&executor.task)];
-    let held = &executor.info.resources;
-    show_executor(executor, held, Vec::new(), Vec::new(), completed)
+    show_executor(executor, &executor.info.resources, Vec::new(), Vec::new())
 }
 
 fn show_executor(
@@ -168,13 +162,13 @@ fn show_executor(
     held: &[v1::Resource],
     tasks: Vec<Value>,
     queued: Vec<Value>,
-    completed: Vec<Value>,
 ) -> Value {
+    let completed: Vec<Value> = executor.completed_tasks.iter().map(task).collect();
     let info = &executor.info;
     let mut object = json!({
         "id": info.executor_id.value,
         "name": info.name(),
-        "source": executor.task.task_id.value,
+        "source": executor.source(),
         "container": executor.container.as_str(),
         "directory": executor.directory.to_string_lossy(),
         "resources": resources(held),
@@ -192,8 +186,8 @@ fn show_executor(
 }
 
 /// A task that its executor does not have yet has no state and no history.
-fn queued_task(executor: &Executor) -> Value {
-    let mut object = task(&executor.task);
+fn queued_task(record: &v1::Task) -> Value {
+    let mut object = task(record);
     if let Some(object) = object.as_object_mut() {
         object.remove("state");
         object.remove("statuses");

@@ -16,8 +16,8 @@ pub(crate) fn metrics(agent: &Agent, now: Timestamp, system: &System) -> BTreeMa
     };
     let phases = |phase: Phase| agent.all_active().filter(|e| e.phase == phase).count() as f64;
     let tasks = |state: v1::TaskState| {
-        let in_state = agent.all_active().filter(|e| e.task.state() == state);
-        in_state.count() as f64
+        let all = agent.all_active().flat_map(|e| e.tasks.values());
+        all.filter(|task| task.record.state() == state).count() as f64
     };
     let counters = &agent.counters;
     put(
@@ -67,13 +67,7 @@ pub(crate) fn metrics(agent: &Agent, now: Timestamp, system: &System) -> BTreeMa
         let held = agent
             .all_active()
             .filter(|executor| executor.phase != Phase::Terminated)
-            .flat_map(|executor| {
-                executor
-                    .info
-                    .resources
-                    .iter()
-                    .chain(&executor.task.resources)
-            });
+            .flat_map(|executor| executor.info.resources.iter().chain(executor.held()));
         let used = sum(name, held);
         put(&format!("slave/{name}_total"), total);
         put(&format!("slave/{name}_used"), used);

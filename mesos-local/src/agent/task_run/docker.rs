@@ -3,12 +3,13 @@
 
 use mesos_sdk::v1;
 
-use super::{Dockered, Executor, Outcome, Phase};
+use super::{Dockered, Phase, TaskRun};
+use crate::agent::executor::Outcome;
 use crate::agent::random::Random;
 use crate::agent::{Action, ExitStatus, Refusal, Signal, Started};
 use crate::time::Timestamp;
 
-impl Executor {
+impl TaskRun {
     /// The engine makes the container; nothing can be asked of that yet.
     pub(super) fn is_starting(&self) -> bool {
         matches!(self.docker, Some(Dockered::Starting))
