@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use mesos_sdk::transport::Response;
 use mesos_tests::captures;
 use mesos_tests::compare::{self, story};
+use mesos_tests::fixture::Fixture;
 use serde_json::Value;
 
 /// Recorded dialogues, and which of them a test has looked at.
@@ -104,6 +105,23 @@ pub(crate) fn body_of(request: &Value) -> Vec<u8> {
         }
         body => body.to_string().into_bytes(),
     }
+}
+
+/// Makes an operator call at the agent.
+pub(crate) async fn agent_call(fixture: &Fixture, call: &Value) -> Response {
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+    ];
+    let headers = headers
+        .iter()
+        .map(|(k, v)| (k.parse::<http::HeaderName>().unwrap(), v.parse().unwrap()))
+        .collect();
+    fixture
+        .transport
+        .post(&fixture.agent, "/api/v1", headers, call.to_string().into())
+        .await
+        .unwrap()
 }
 
 /// Compares what was told of some tasks with what was recorded.

@@ -9,6 +9,7 @@
     reason = "helpers of tests, where a panic is the failure"
 )]
 
+mod executors;
 mod group;
 mod lifecycle;
 mod reads;
@@ -24,14 +25,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
     (
         "accept-inverse-offers",
         "needs maintenance windows, which mesos-local does not have yet",
-    ),
-    (
-        "accept-launch-custom-executor",
-        "needs custom executors, which mesos-local does not run yet",
-    ),
-    (
-        "accept-launch-group",
-        "needs the default executor, which mesos-local does not have yet",
     ),
     (
         "agent-get_",
@@ -62,10 +55,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "needs the Docker engine, which mesos-local does not use yet",
     ),
     (
-        "executor-",
-        "needs custom executors, which mesos-local does not run yet",
-    ),
-    (
         "fault-",
         "scenes of failures; the tests of the models and of the cluster hold their rules",
     ),
@@ -88,7 +77,7 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
     ),
     (
         "master-get_executors",
-        "shows a task group; executors are not there yet",
+        "shows the executor of the whole recording; `executors` replays its twin",
     ),
     (
         "master-get_flags",
@@ -175,26 +164,10 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "master-update_",
         "setting weights, quota and maintenance is not there yet",
     ),
-    (
-        "message",
-        "needs custom executors, which mesos-local does not run yet",
-    ),
     ("stream-drained", "draining agents is not there yet"),
-    (
-        "stream-executor-dies",
-        "needs custom executors, which mesos-local does not run yet",
-    ),
     (
         "stream-heartbeat",
         "takes 30 seconds; heartbeats are tested with the model's own time",
-    ),
-    (
-        "stream-pods",
-        "needs the default executor, which mesos-local does not have yet",
-    ),
-    (
-        "stream-with-executor",
-        "needs custom executors, which mesos-local does not run yet",
     ),
     (
         "subscribe-accept-protobuf",
@@ -209,6 +182,8 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
 #[test]
 fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
     let replayed: BTreeSet<&str> = [
+        executors::CUSTOM,
+        executors::PODS,
         requests::REQUESTS,
         requests::REFUSED_SUBSCRIPTIONS,
         lifecycle::LIFECYCLE,

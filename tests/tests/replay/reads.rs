@@ -1,12 +1,11 @@
 //! What operators read: state, files, the stream of events.
 
-use mesos_sdk::transport::Response;
 use mesos_tests::captures;
 use mesos_tests::fixture::Fixture;
 use mesos_tests::framework::{Framework, JSON, framework_info, task};
 use serde_json::{Value, json};
 
-use crate::group::{Group, body_of};
+use crate::group::{Group, agent_call, body_of};
 
 pub(crate) const READS: &[&str] = &[
     "agent-files-browse",
@@ -94,22 +93,6 @@ async fn what_operators_read() {
     events(&group, &fixture, &f, &offer).await;
     f.send(json!({"type": "TEARDOWN"})).await;
     group.all_used();
-}
-
-async fn agent_call(fixture: &Fixture, call: &Value) -> Response {
-    let headers = [
-        ("content-type", "application/json"),
-        ("accept", "application/json"),
-    ];
-    let headers = headers
-        .iter()
-        .map(|(k, v)| (k.parse::<http::HeaderName>().unwrap(), v.parse().unwrap()))
-        .collect();
-    fixture
-        .transport
-        .post(&fixture.agent, "/api/v1", headers, call.to_string().into())
-        .await
-        .unwrap()
 }
 
 async fn files(group: &Group, fixture: &Fixture) {
