@@ -1,6 +1,7 @@
 //! Scenarios of the model in virtual time, and of the shell with real processes.
 
 mod api;
+mod docker;
 mod executors;
 mod model;
 mod pods;

@@ -28,12 +28,20 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) async fn new() -> Self {
+        Self::with_engine(EngineAddress::default()).await
+    }
+
+    /// An agent that uses this Docker engine.
+    pub(super) async fn with_engine(docker: EngineAddress) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(directory.path(), open).unwrap();
         let warden = Arc::new(Warden::start(&directory.path().join("work"), true).unwrap());
-        let agent =
-            AgentShell::start(config(&warden.work_dir().join("0")), Arc::clone(&warden)).unwrap();
+        let config = AgentConfig {
+            docker,
+            ..config(&warden.work_dir().join("0"))
+        };
+        let agent = AgentShell::start(config, Arc::clone(&warden)).unwrap();
         let (to_master, from_agent) = mpsc::unbounded_channel();
         let (to_agent, from_master) = mpsc::unbounded_channel();
         agent.connect(MasterLink {
@@ -92,6 +100,11 @@ impl Place {
                 return status;
             }
         }
+    }
+
+    /// Waits for the answer to a ping.
+    pub(super) async fn pong(&mut self) {
+        while !matches!(self.hear().await, FromAgent::Pong) {}
     }
 
     pub(super) async fn until(&mut self, state: v1::TaskState) -> v1::TaskStatus {
