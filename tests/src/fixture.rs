@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesos_local::Cluster;
+use mesos_local::{Cluster, ClusterConfig};
 use mesos_sdk::address::HostAddress;
 use mesos_sdk::transport::{Transport, TransportConfig};
 
@@ -30,6 +30,15 @@ impl Fixture {
     ///
     /// When there is no cluster to be had.
     pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, with a change where the cluster is ours.
+    ///
+    /// # Panics
+    ///
+    /// When there is no cluster to be had.
+    pub async fn with(change: impl FnOnce(&mut ClusterConfig)) -> Self {
         let transport = Transport::new(TransportConfig::default());
         if let Ok(master) = std::env::var("MESOS_MASTER") {
             let agent = std::env::var("MESOS_AGENT").expect("MESOS_AGENT goes with MESOS_MASTER");
@@ -44,6 +53,7 @@ impl Fixture {
         let cluster = Cluster::builder()
             .resources("cpus:8;mem:8192;disk:20480;ports:[31000-32000]")
             .attributes("rack:r1;zone:a;level:10;range:[1-5]")
+            .configure(change)
             .start()
             .await
             .expect("a cluster");

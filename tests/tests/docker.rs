@@ -1,0 +1,301 @@
+//! Containers in a real Docker engine, from the framework's call to the answer
+//! on the container's port. Where there can be no engine a test says why and
+//! passes; see `mesos_tests::engine`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, where a panic is the failure"
+)]
+
+use std::future::Future;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use mesos_sdk::address::HostAddress;
+use mesos_tests::engine::Engine;
+use mesos_tests::fixture::{Fixture, PATIENCE};
+use mesos_tests::framework::{Framework, framework_info, resources, task};
+use serde_json::{Value, json};
+
+async fn fixture(engine: &Engine) -> Fixture {
+    let address = engine.address().to_owned();
+    Fixture::with(|config| config.docker_socket = Some(address)).await
+}
+
+/// A task in a container of the tests' image.
+fn container(offer: &Value, id: &str, command: &str, docker: Value) -> Value {
+    let mut task = task(offer, id, command);
+    task["container"] = json!({"type": "DOCKER", "docker": docker});
+    task["container"]["docker"]["image"] = json!("bb:latest");
+    task
+}
+
+fn id_of(status: &Value) -> String {
+    let id = &status["container_status"]["container_id"]["value"];
+    format!("mesos-{}", id.as_str().unwrap())
+}
+
+/// Waits until a task runs, and gives the status that says so.
+async fn running(f: &Framework<'_>, task: &str) -> Value {
+    f.follow(task, &["TASK_STARTING"]).await;
+    let status = f.update(task, "TASK_RUNNING").await;
+    f.acknowledge(&status).await;
+    status
+}
+
+/// The names of the engine's containers, running or not.
+async fn containers(engine: &Engine) -> Vec<String> {
+    let all = ListContainersOptionsBuilder::default().all(true).build();
+    let list = engine.client.list_containers(Some(all)).await.unwrap();
+    list.into_iter()
+        .flat_map(|container| container.names.unwrap_or_default())
+        .map(|name| name.trim_start_matches('/').to_owned())
+        .collect()
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let waiting = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, waiting).await;
+    assert!(in_time.is_ok(), "not in time: {what}");
+}
+
+async fn is_gone(engine: &Engine, name: &str) {
+    until("the container is removed", || async {
+        !containers(engine).await.iter().any(|known| known == name)
+    })
+    .await;
+}
+
+/// A port of this machine that nobody listens on, within what the agent offers.
+fn free_port() -> u16 {
+    (31_000..=32_000)
+        .map(|port| 31_000 + (port - 31_000 + std::process::id() as u16 % 1000) % 1001)
+        .find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_mapped_port_answers_http_on_the_host() {
+    let Some(engine) = Engine::shared().await else {
+        return;
+    };
+    let fixture = fixture(engine).await;
+    let f = Framework::subscribe(&fixture, framework_info("docks"), None).await;
+    let port = free_port();
+    f.launch(|offer| {
+        let mut task = container(
+            offer,
+            "web",
+            "",
+            json!({"network": "BRIDGE", "port_mappings": [
+                {"host_port": port, "container_port": 9000, "protocol": "tcp"}]}),
+        );
+        task["command"] =
+            json!({"shell": false, "value": "/bin/httpd", "arguments": ["-f", "-p", "9000"]});
+        let ports = json!({"name": "ports", "type": "RANGES", "allocation_info": {"role": "*"},
+            "ranges": {"range": [{"begin": port, "end": port}]}});
+        task["resources"].as_array_mut().unwrap().push(ports);
+        task["health_check"] = json!({"type": "TCP", "tcp": {"port": 9000}, "delay_seconds": 0.0,
+            "interval_seconds": 0.1, "grace_period_seconds": 20.0});
+        task
+    })
+    .await;
+    let running = running(&f, "web").await;
+    // The container's own address, and the engine's own words.
+    let network = &running["container_status"]["network_infos"][0];
+    let address = network["ip_addresses"][0]["ip_address"].as_str().unwrap();
+    assert!(address.starts_with("10."), "{address}");
+    let data = base64_json(&running["data"]);
+    assert_eq!(data[0]["Name"], format!("/{}", id_of(&running)));
+    assert_eq!(data[0]["NetworkSettings"]["IPAddress"], address);
+    assert_eq!(data[0]["HostConfig"]["Memory"], 32 << 20);
+    assert_eq!(data[0]["HostConfig"]["CpuShares"], 102);
+
+    let host = HostAddress::http("127.0.0.1", port);
+    until("the port answers", || async {
+        let get = fixture
+            .transport
+            .get(&host, "/nothing", http::HeaderMap::new());
+        get.await.is_ok_and(|response| response.status == 404)
+    })
+    .await;
+    // The check of the port was made in the container's network.
+    let healthy = f
+        .stream
+        .records
+        .wait("a healthy web", |record| {
+            let status = &record["update"]["status"];
+            (status["healthy"] == true).then(|| status.clone())
+        })
+        .await;
+    f.acknowledge(&healthy).await;
+    assert!(healthy["data"].is_null());
+
+    f.send(
+        json!({"type": "KILL", "kill": {"task_id": {"value": "web"}, "kill_policy":
+        {"grace_period": {"nanoseconds": 100_000_000}}}}),
+    )
+    .await;
+    f.follow("web", &["TASK_KILLING", "TASK_KILLED"]).await;
+    is_gone(engine, &id_of(&running)).await;
+    assert!(TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok());
+}
+
+fn base64_json(text: &Value) -> Value {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text.as_str().unwrap());
+    serde_json::from_slice(&bytes.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_named_network_is_joined() {
+    let Some(engine) = Engine::shared().await else {
+        return;
+    };
+    let fixture = fixture(engine).await;
+    let f = Framework::subscribe(&fixture, framework_info("docks"), None).await;
+    let config = bollard::models::NetworkCreateRequest {
+        name: "tests-net".to_owned(),
+        ..Default::default()
+    };
+    engine.client.create_network(config).await.unwrap();
+    f.launch(|offer| {
+        let mut task = container(
+            offer,
+            "named",
+            "hostname; sleep 100",
+            json!({"network": "USER",
+            "parameters": [{"key": "network-alias", "value": "alias"}]}),
+        );
+        task["container"]["network_infos"] = json!([{"name": "tests-net"}]);
+        task["container"]["hostname"] = json!("inside");
+        task
+    })
+    .await;
+    let running = running(&f, "named").await;
+    let data = base64_json(&running["data"]);
+    let joined = &data[0]["NetworkSettings"]["Networks"]["tests-net"];
+    let network = &running["container_status"]["network_infos"][0];
+    assert_eq!(
+        joined["IPAddress"],
+        network["ip_addresses"][0]["ip_address"]
+    );
+    let aliases = joined["Aliases"].as_array().unwrap();
+    assert!(aliases.contains(&json!("alias")), "{aliases:?}");
+    assert_eq!(data[0]["Config"]["Hostname"], "inside");
+    drop(f);
+    fixture.cluster.unwrap().stop().await;
+    is_gone(engine, &id_of(&running)).await;
+    engine.client.remove_network("tests-net").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_cluster_takes_its_containers_with_it() {
+    let Some(engine) = Engine::shared().await else {
+        return;
+    };
+    let fixture = fixture(engine).await;
+    let f = Framework::subscribe(&fixture, framework_info("docks"), None).await;
+    f.launch(|offer| {
+        container(
+            offer,
+            "stays",
+            "trap '' TERM; while :; do sleep 1; done",
+            json!({}),
+        )
+    })
+    .await;
+    let running = running(&f, "stays").await;
+    let name = id_of(&running);
+    assert!(containers(engine).await.contains(&name));
+    drop(f);
+    // Dropped, not stopped.
+    drop(fixture);
+    is_gone(engine, &name).await;
+}
+
+/// Set for the process that is to be killed: the test below, started once more.
+const HOLDER: &str = "MESOS_TESTS_DOCKER_HOLDER";
+
+#[tokio::test]
+async fn no_container_outlives_a_holder_that_is_killed() {
+    if let Ok(address) = std::env::var(HOLDER) {
+        return hold(address).await;
+    }
+    let Some(engine) = Engine::shared().await else {
+        return;
+    };
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("no_container_outlives_a_holder_that_is_killed")
+        .env(HOLDER, engine.address())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let name = lines
+        .map(Result::unwrap)
+        .find_map(|line| Some(line.split_once("holding ")?.1.to_owned()))
+        .unwrap();
+    assert!(containers(engine).await.contains(&name));
+    // SIGKILL.
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    is_gone(engine, &name).await;
+}
+
+/// Runs a container that ignores SIGTERM, and waits for the end.
+async fn hold(address: String) {
+    let fixture = Fixture::with(|config| config.docker_socket = Some(address)).await;
+    let f = Framework::subscribe(&fixture, framework_info("holder"), None).await;
+    f.launch(|offer| {
+        container(
+            offer,
+            "held",
+            "trap '' TERM; while :; do sleep 1; done",
+            json!({}),
+        )
+    })
+    .await;
+    let running = running(&f, "held").await;
+    println!("holding {}", id_of(&running));
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_limit_and_a_check_by_command() {
+    let Some(engine) = Engine::shared().await else {
+        return;
+    };
+    let fixture = fixture(engine).await;
+    let f = Framework::subscribe(&fixture, framework_info("docks"), None).await;
+    f.launch(|offer| {
+        let mut task = container(offer, "checked", "sleep 100", json!({"parameters": [
+            {"key": "ulimit", "value": "nofile=777:888"}, {"key": "user", "value": "1234"},
+            {"key": "tmpfs", "value": "/tmp"}, {"key": "env", "value": "EXTRA=1"}]}));
+        task["check"] = json!({"type": "COMMAND", "delay_seconds": 0.0, "interval_seconds": 0.1, "command":
+            {"command": {"value": "[ $(ulimit -n) = 777 ] || exit 1; [ $(id -u) = 1234 ] || exit 2; [ $EXTRA$MORE = 12 ] || exit 3; exit 7",
+                "environment": {"variables": [{"name": "MORE", "value": "2"}]}}}});
+        task["resources"] = resources(0.5, 64.0);
+        task
+    })
+    .await;
+    f.follow("checked", &["TASK_STARTING", "TASK_RUNNING"])
+        .await;
+    let code = f
+        .stream
+        .records
+        .wait("the check's result", |record| {
+            let status = &record["update"]["status"];
+            status["check_status"]["command"]["exit_code"].as_i64()
+        })
+        .await;
+    assert_eq!(code, 7);
+}
