@@ -41,6 +41,7 @@ use std::time::Duration;
 use mesos_sdk::resources::Resources;
 use mesos_sdk::v1;
 
+pub(crate) use api::realm;
 pub use checks::{Finding, Probe};
 pub use config::{AgentConfig, AgentLimits};
 pub use docker::{ContainerPlan, EngineAddress, Image, Refusal, Started};

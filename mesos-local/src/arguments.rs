@@ -1,5 +1,7 @@
 //! The command line of `mesos-local`.
 
+mod security;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use mesos_local::{AgentSpec, ClusterConfig, duration};
 use mesos_sdk::address::{MasterAddress, ZooKeeperAddress};
+
+use security::SecurityArguments;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -182,6 +186,9 @@ pub(crate) struct Arguments {
     /// Without it root switches users.
     #[arg(long, env = "MESOS_LOCAL_NO_SWITCH_USER")]
     no_switch_user: bool,
+
+    #[command(flatten)]
+    security: SecurityArguments,
 }
 
 /// Reads `zk://host:port/path`.
@@ -224,6 +231,7 @@ impl Arguments {
         config.stream_buffer_bytes = self.stream_buffer;
         config.docker_socket = self.docker_socket;
         config.switch_user = !self.no_switch_user;
+        config.security = self.security.into_security()?;
         Ok(config)
     }
 

@@ -21,9 +21,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 
+use crate::security::Identity;
 pub(crate) use body::Body;
 pub(crate) use connection::Peer;
 
@@ -40,6 +42,8 @@ pub(crate) struct Limits {
     pub(crate) idle_timeout: Duration,
     /// Connections at once; more wait to be accepted.
     pub(crate) max_connections: usize,
+    /// How long agreeing on TLS may take.
+    pub(crate) handshake_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +54,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(600),
             max_connections: 4096,
+            handshake_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -64,6 +69,8 @@ pub(crate) struct Request {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Who was authenticated, where that was asked.
+    pub(crate) principal: Option<String>,
     /// The connection it came on, for streams to watch.
     pub(crate) peer: Peer,
 }
@@ -177,6 +184,11 @@ impl Refusal {
         }
     }
 
+    /// 403 in libprocess's words.
+    pub(crate) fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "403 Forbidden.")
+    }
+
     pub(crate) fn bad_request(text: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
@@ -233,13 +245,15 @@ impl ServerControl {
     }
 }
 
-/// Serves a listener until told to stop.
+/// Serves a listener until told to stop; in TLS, where there is an identity.
 pub(crate) async fn serve<H: Handler>(
     listener: TcpListener,
     handler: H,
     limits: Limits,
+    identity: Option<Identity>,
     control: ServerControl,
 ) {
+    let tls = identity.as_ref().map(Identity::acceptor);
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     let limits = Arc::new(limits);
     let mut orders = control.generation.subscribe();
@@ -262,8 +276,12 @@ pub(crate) async fn serve<H: Handler>(
         let handler = handler.clone();
         let limits = Arc::clone(&limits);
         let orders = orders.clone();
+        let tls = tls.clone();
+        let born = orders.borrow().generation;
         tokio::spawn(async move {
-            serve_connection(stream, remote, handler, limits, orders).await;
+            if let Some(ends) = open(stream, remote, tls, limits.handshake_timeout).await {
+                serve_connection(ends, remote, handler, limits, (born, orders)).await;
+            }
             drop(slot);
         });
     }
@@ -272,11 +290,7 @@ pub(crate) async fn serve<H: Handler>(
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> std::io::Result<(
-    tokio::net::TcpStream,
-    SocketAddr,
-    tokio::sync::OwnedSemaphorePermit,
-)> {
+) -> std::io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots)
         .acquire_owned()
         .await
@@ -285,19 +299,40 @@ async fn accept(
     Ok((stream, remote, slot))
 }
 
-async fn serve_connection<H: Handler>(
-    stream: tokio::net::TcpStream,
+/// Agrees on TLS where it is to be spoken.
+async fn open(
+    stream: TcpStream,
     remote: SocketAddr,
-    handler: H,
-    limits: Arc<Limits>,
-    mut orders: watch::Receiver<Order>,
-) {
+    tls: Option<TlsAcceptor>,
+    timeout: Duration,
+) -> Option<(connection::Socket, Peer)> {
     // Small answers leave at once; without it each waits for the client's ack.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %remote, "cannot set TCP_NODELAY");
     }
-    let born = orders.borrow_and_update().generation;
-    let (socket, peer) = connection::split(stream);
+    let Some(tls) = tls else {
+        return Some(connection::split(stream));
+    };
+    match tokio::time::timeout(timeout, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Some(connection::split_tls(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, %remote, "cannot agree on TLS");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%remote, "TLS was not agreed on in time");
+            None
+        }
+    }
+}
+
+async fn serve_connection<H: Handler>(
+    (socket, peer): (connection::Socket, Peer),
+    remote: SocketAddr,
+    handler: H,
+    limits: Arc<Limits>,
+    (born, mut orders): (u64, watch::Receiver<Order>),
+) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let handler = handler.clone();
         let limits = Arc::clone(&limits);
@@ -348,6 +383,7 @@ async fn answer<H: Handler>(
                     method: parts.method,
                     headers: parts.headers,
                     body,
+                    principal: None,
                     peer,
                 };
                 handler.handle(request).await

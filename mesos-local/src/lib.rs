@@ -14,6 +14,7 @@ mod operator_api;
 mod random;
 mod scheduler_api;
 mod scratch;
+pub mod security;
 pub mod time;
 mod version;
 mod views;

@@ -14,6 +14,7 @@
 
 mod accept;
 mod agents;
+mod authorize;
 mod call;
 mod drain;
 mod events;
@@ -35,6 +36,7 @@ mod updates;
 mod weights;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mesos_sdk::v1;
@@ -43,6 +45,7 @@ use mesos_sdk::v1::scheduler;
 use crate::allocator::{Allocator, Quota};
 use crate::messages::{FromAgent, ToAgent};
 use crate::random::Random;
+use crate::security::Acls;
 use crate::time::Timestamp;
 
 use maintenance::Maintenance;
@@ -83,6 +86,8 @@ pub struct MasterConfig {
     pub max_unreachable_tasks_per_framework: usize,
     /// How many operators may watch at once; the oldest is closed beyond that.
     pub max_operator_subscribers: usize,
+    /// Who may do and see what.
+    pub acls: Arc<Acls>,
     /// Makes ids and the order of agents.
     pub seed: u64,
 }
@@ -104,6 +109,7 @@ impl MasterConfig {
             max_completed_tasks_per_framework: 1000,
             max_unreachable_tasks_per_framework: 1000,
             max_operator_subscribers: 1000,
+            acls: Arc::default(),
             seed: 0,
         }
     }
@@ -162,6 +168,8 @@ pub enum Input {
     OperatorSubscribe {
         /// Its stream.
         connection: ConnectionId,
+        /// Who was authenticated.
+        principal: Option<String>,
     },
     /// A call of an operator that changes something. Answered with
     /// [`Effects::replies`].
@@ -344,7 +352,10 @@ impl Master {
                 self.out.replies.push((request, reply));
             }
             Input::Disconnected { connection } => self.disconnected(connection),
-            Input::OperatorSubscribe { connection } => self.operator_subscribe(connection),
+            Input::OperatorSubscribe {
+                connection,
+                principal,
+            } => self.operator_subscribe(connection, principal),
             Input::OperatorCall {
                 request,
                 call,
@@ -368,7 +379,7 @@ impl Master {
             let heartbeat = framework.connection.map(|_| framework.next_heartbeat);
             heartbeat.into_iter().chain(framework.failover_deadline)
         });
-        let operators = self.state.operators.values().copied();
+        let operators = self.state.operators.values().map(|(due, _)| *due);
         let agents = self.state.agents.values().map(|agent| agent.next_ping);
         let recovered = self.state.recovered_agents.values().map(|(_, at)| *at);
         let offers = self.state.offer_deadlines.iter().map(|(at, _)| *at).next();

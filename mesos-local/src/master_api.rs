@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::cluster::{MasterHandle, Standing};
 use crate::http::path::endpoint;
 use crate::http::{Handler, Refusal, Request, Response};
+use crate::security::{Action, Realm};
 use crate::views::{self, TasksQuery};
 use crate::{duration, link_api, operator_api, scheduler_api, version};
 
@@ -19,6 +20,12 @@ const ENDPOINTS: &[&str] = &[
     "api/v1/scheduler",
     "create-volumes",
     "destroy-volumes",
+    "files/browse",
+    "files/browse.json",
+    "files/download",
+    "files/download.json",
+    "files/read",
+    "files/read.json",
     "flags",
     "frameworks",
     "health",
@@ -55,6 +62,18 @@ impl MasterApi {
     }
 }
 
+/// What one has to be known for to ask for a path.
+pub(crate) fn realm(path: &str) -> Option<Realm> {
+    match endpoint(path, "master", ENDPOINTS, OWN)? {
+        "health" | "redirect" | "version" => None,
+        "api/v1/scheduler" => Some(Realm::Scheduler),
+        "mesos-local/link" => Some(Realm::MasterAgents),
+        "api/v1" => Some(Realm::MasterReadwrite),
+        endpoint if older::ENDPOINTS.contains(&endpoint) => Some(Realm::MasterReadwrite),
+        _ => Some(Realm::MasterReadonly),
+    }
+}
+
 impl Handler for MasterApi {
     async fn handle(&self, request: Request) -> Response {
         let master = &self.master;
@@ -70,6 +89,7 @@ impl Handler for MasterApi {
             "api/v1" => operator_api::answer(master, request).await,
             "health" => Response::empty(StatusCode::OK),
             "version" => written(&request, &json::to_value(&version::info())),
+            endpoint if endpoint.starts_with("files/") => no_file(&request),
             endpoint if older::ENDPOINTS.contains(&endpoint) => {
                 older::answer(master, endpoint, &request)
                     .await
@@ -79,6 +99,14 @@ impl Handler for MasterApi {
                 .await
                 .unwrap_or_else(Response::from),
         }
+    }
+}
+
+/// The master has no files to show.
+fn no_file(request: &Request) -> Response {
+    match request.query_value("path").filter(|path| !path.is_empty()) {
+        Some(_) => Response::text(StatusCode::NOT_FOUND, ""),
+        None => Refusal::bad_request("Expecting 'path=value' in query.\n").into(),
     }
 }
 
@@ -145,7 +173,16 @@ async fn view(
             "Invalid timeout '{timeout}': Failed to convert '' to number.\n"
         )));
     }
-    let snapshot = master.snapshot().await?;
+    let snapshot = master.snapshot(request.principal.clone()).await?;
+    let viewer = &snapshot.viewer;
+    let is_allowed = match endpoint {
+        "flags" => viewer.may(Action::ViewFlags, None),
+        "metrics/snapshot" => viewer.may(Action::GetEndpoints, Some("/metrics/snapshot")),
+        _ => true,
+    };
+    if !is_allowed {
+        return Err(Refusal::forbidden());
+    }
     let value = match endpoint {
         "flags" => json!({ "flags": snapshot.flags }),
         "frameworks" => {

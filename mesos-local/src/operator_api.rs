@@ -15,7 +15,8 @@ use crate::cluster::MasterHandle;
 use crate::http::negotiate::{Encoding, accepted, decode_call};
 use crate::http::stream::event_stream;
 use crate::http::{Refusal, Request, Response};
-use crate::views::{self, Snapshot};
+use crate::security::Action;
+use crate::views::{self, Snapshot, Viewer};
 
 /// Answers one request.
 pub(crate) async fn answer(master: &MasterHandle, request: Request) -> Response {
@@ -40,7 +41,9 @@ async fn accept(master: &MasterHandle, request: Request) -> Result<Response, Ref
                 event_stream(request.peer, master.stream_buffer_bytes(), move || {
                     told.disconnected(connection);
                 });
-            master.watch(connection, encoding, events).await?;
+            master
+                .watch(connection, request.principal, (encoding, events))
+                .await?;
             let mut response = Response::empty(StatusCode::OK).with(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static(encoding.media_type()),
@@ -49,7 +52,10 @@ async fn accept(master: &MasterHandle, request: Request) -> Result<Response, Ref
             Ok(response)
         }
         kind if is_read(kind) => {
-            let snapshot = master.snapshot().await?;
+            let snapshot = master.snapshot(request.principal).await?;
+            if kind == Type::GetFlags && !snapshot.viewer.may(Action::ViewFlags, None) {
+                return Err(Refusal::forbidden());
+            }
             Ok(Response::content(
                 StatusCode::OK,
                 encoding.media_type(),
@@ -58,11 +64,12 @@ async fn accept(master: &MasterHandle, request: Request) -> Result<Response, Ref
         }
         Type::ListFiles => {
             let path = call.list_files.unwrap_or_default().path;
-            let message = list_files(&path)?;
+            let snapshot = master.snapshot(request.principal).await?;
+            let message = list_files(&snapshot.viewer, &path)?;
             Ok(encoding.response(&message))
         }
         _ => {
-            let status = master.operate(call).await?;
+            let status = master.operate(call, request.principal).await?;
             Ok(Response::empty(status))
         }
     }
@@ -233,8 +240,8 @@ fn read(kind: Type, snapshot: &Snapshot) -> Message {
 }
 
 /// The master keeps no files; its log, which a master always has, is empty.
-fn list_files(path: &str) -> Result<Message, Refusal> {
-    if path != "/master/log" {
+fn list_files(viewer: &Viewer, path: &str) -> Result<Message, Refusal> {
+    if path != "/master/log" || !viewer.may(Action::AccessMesosLogs, None) {
         return Err(Refusal::new(StatusCode::NOT_FOUND, ""));
     }
     let mut message = Message {

@@ -50,7 +50,13 @@ async fn subscribe(
         told.disconnected(connection);
     });
     let stream_id = master
-        .subscribe(connection, call, has_stream_id, encoding, events)
+        .subscribe(
+            connection,
+            call,
+            has_stream_id,
+            request.principal,
+            (encoding, events),
+        )
         .await?;
     let mut response = Response::empty(StatusCode::OK).with(
         header::CONTENT_TYPE,
@@ -73,6 +79,8 @@ async fn pass_on(
 ) -> Result<Response, Refusal> {
     let stream_id = request.headers.get(STREAM_ID);
     let stream_id = stream_id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
-    let status = master.call(call, stream_id).await?;
+    let status = master
+        .call(call, stream_id, request.principal.clone())
+        .await?;
     Ok(Response::empty(status))
 }

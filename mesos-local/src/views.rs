@@ -8,12 +8,14 @@ pub(crate) mod model;
 mod roles;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mesos_sdk::v1;
 use mesos_sdk::v1::master::response::GetState;
 
 use crate::master::OperatorReport;
 
+use crate::security::{Acls, Action};
 pub(crate) use legacy::{TasksQuery, frameworks, slaves, state, state_summary, tasks};
 pub(crate) use metrics::metrics;
 pub(crate) use roles::{role_messages, roles};
@@ -41,10 +43,25 @@ pub(crate) struct Snapshot {
     pub(crate) operator: OperatorReport,
     /// How many agents are unreachable.
     pub(crate) unreachable_agents: usize,
+    /// To whom it is shown. What they may not see of the state is left out.
+    pub(crate) viewer: Viewer,
     /// Whether this master leads; one that follows shows metrics only.
     pub(crate) leads: bool,
     /// What the master counts.
     pub(crate) counters: BTreeMap<String, f64>,
+}
+
+/// Somebody, and what they may see.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Viewer {
+    pub(crate) acls: Arc<Acls>,
+    pub(crate) principal: Option<String>,
+}
+
+impl Viewer {
+    pub(crate) fn may(&self, action: Action, object: Option<&str>) -> bool {
+        self.acls.allow(self.principal.as_deref(), action, object)
+    }
 }
 
 impl Snapshot {

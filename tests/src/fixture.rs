@@ -50,6 +50,16 @@ impl Fixture {
                 cluster: None,
             };
         }
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same cluster with a configuration of its own, never one of the
+    /// environment.
+    ///
+    /// # Panics
+    ///
+    /// When there is no cluster to be had.
+    pub async fn start_with(change: impl FnOnce(&mut ClusterConfig)) -> Self {
         let cluster = Cluster::builder()
             .resources("cpus:8;mem:8192;disk:20480;ports:[31000-32000]")
             .attributes("rack:r1;zone:a;level:10;range:[1-5]")
@@ -62,7 +72,7 @@ impl Fixture {
         Self {
             master: HostAddress::http(address.ip().to_string(), address.port()),
             agent: HostAddress::http(agent.ip().to_string(), agent.port()),
-            transport,
+            transport: Transport::new(TransportConfig::default()),
             cluster: Some(cluster),
         }
     }

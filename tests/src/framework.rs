@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use mesos_sdk::recordio::Decoder;
 use mesos_sdk::transport::Response;
 use serde_json::{Value, json};
@@ -102,6 +102,8 @@ pub struct Opened {
     pub headers: HeaderMap,
     /// The records, when the status is 200.
     pub records: Records,
+    /// The body, when it is not.
+    pub refusal: String,
     reader: tokio::task::AbortHandle,
 }
 
@@ -142,7 +144,15 @@ impl Fixture {
     /// When there is no response.
     pub async fn open(&self, path: &str, call: &Value) -> Opened {
         let body = Bytes::from(call.to_string());
-        let headers = header_map(&JSON);
+        self.open_as(path, header_map(&JSON), body).await
+    }
+
+    /// The same with headers of one's own.
+    ///
+    /// # Panics
+    ///
+    /// When there is no response.
+    pub async fn open_as(&self, path: &str, headers: HeaderMap, body: Bytes) -> Opened {
         let response = self
             .transport
             .open_stream(&self.master, path, headers, body)
@@ -153,6 +163,13 @@ impl Fixture {
             news: Arc::default(),
         };
         let kept = records.clone();
+        let (status, headers) = (response.status, response.headers);
+        let mut refusal = String::new();
+        if status != StatusCode::OK {
+            while let Some(Ok(chunk)) = response.body.chunk().await {
+                refusal.push_str(&String::from_utf8_lossy(&chunk));
+            }
+        }
         let reader = tokio::spawn(async move {
             let mut decoder = Decoder::default();
             while let Some(Ok(chunk)) = response.body.chunk().await {
@@ -166,9 +183,10 @@ impl Fixture {
             kept.news.notify_waiters();
         });
         Opened {
-            status: response.status.as_u16(),
-            headers: response.headers,
+            status: status.as_u16(),
+            headers,
             records,
+            refusal,
             reader: reader.abort_handle(),
         }
     }

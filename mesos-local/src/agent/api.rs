@@ -24,6 +24,7 @@ use crate::http::negotiate::{accepted, decode_call};
 use crate::http::path::endpoint;
 use crate::http::{Body, Handler, Refusal, Request, Response};
 use crate::operator_api::written_with;
+use crate::security::Realm;
 use crate::time::Timestamp;
 use crate::version;
 
@@ -71,6 +72,15 @@ const LISTS: &[(&str, &[&str])] = &[
 pub(crate) struct AgentApi {
     agent: WeakHandle,
     config: Arc<AgentConfig>,
+}
+
+/// What one has to be known for to ask for a path.
+pub(crate) fn realm(path: &str) -> Option<Realm> {
+    match endpoint(path, PROCESS, &ENDPOINTS, &[])? {
+        "health" | "version" | "api/v1/executor" => None,
+        "api/v1" => Some(Realm::AgentReadwrite),
+        _ => Some(Realm::AgentReadonly),
+    }
 }
 
 impl Handler for AgentApi {

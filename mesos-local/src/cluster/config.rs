@@ -11,6 +11,7 @@ use mesos_sdk::resources::Resources;
 use mesos_sdk::v1;
 
 use super::Error;
+use crate::security::Security;
 
 /// The first port that agents offer to tasks, as Mesos's default.
 const FIRST_TASK_PORT: u64 = 31_000;
@@ -78,6 +79,8 @@ pub struct ClusterConfig {
     pub docker_socket: Option<String>,
     /// Tasks run as the user their command or framework names. Needs root.
     pub switch_user: bool,
+    /// What is asked of whoever speaks to the cluster.
+    pub security: Security,
     /// Makes ids and the order of agents in allocations repeatable.
     pub seed: Option<u64>,
 }
@@ -107,6 +110,7 @@ impl Default for ClusterConfig {
             update_retry: Duration::from_secs(10),
             docker_socket: None,
             switch_user: true,
+            security: Security::default(),
             seed: None,
         }
     }

@@ -13,6 +13,7 @@ pub(super) fn of(
     address: SocketAddr,
     hostname: &str,
 ) -> BTreeMap<String, String> {
+    let security = &config.security;
     let mut flags: Vec<(&str, String)> = vec![
         (
             "agent_ping_timeout",
@@ -27,11 +28,23 @@ pub(super) fn of(
             duration::display(config.allocation_interval),
         ),
         ("allocator", "hierarchical".to_owned()),
-        ("authenticate_agents", "false".to_owned()),
+        (
+            "authenticate_agents",
+            security.authenticate_agents.to_string(),
+        ),
         ("authenticate_frameworks", "false".to_owned()),
-        ("authenticate_http_frameworks", "false".to_owned()),
-        ("authenticate_http_readonly", "false".to_owned()),
-        ("authenticate_http_readwrite", "false".to_owned()),
+        (
+            "authenticate_http_frameworks",
+            security.authenticate_frameworks.to_string(),
+        ),
+        (
+            "authenticate_http_readonly",
+            security.authenticate_readonly.to_string(),
+        ),
+        (
+            "authenticate_http_readwrite",
+            security.authenticate_readwrite.to_string(),
+        ),
         ("filter_gpu_resources", "true".to_owned()),
         ("framework_sorter", "drf".to_owned()),
         ("hostname", hostname.to_owned()),

@@ -28,7 +28,7 @@ use crate::master::{
 use crate::operator_api;
 use crate::time::Timestamp;
 use crate::version;
-use crate::views::Snapshot;
+use crate::views::{Snapshot, Viewer};
 
 /// What a master is started with, and its successors after it.
 #[derive(Debug, Clone)]
@@ -54,6 +54,7 @@ impl MasterPlan {
                 max_completed_frameworks: config.max_completed_frameworks,
                 max_completed_tasks_per_framework: config.max_completed_tasks_per_framework,
                 max_unreachable_tasks_per_framework: config.max_unreachable_tasks_per_framework,
+                acls: Arc::new(config.security.acls.clone()),
                 seed: config.seed.unwrap_or_default(),
                 ..MasterConfig::new(String::new(), address, hostname)
             },
@@ -110,7 +111,7 @@ enum Order {
     Open(ConnectionId, Stream, Box<Input>, oneshot::Sender<Opened>),
     Closed(ConnectionId),
     Attach(LinkId, ToAgentEnd),
-    Snapshot(oneshot::Sender<Box<Snapshot>>),
+    Snapshot(Option<String>, oneshot::Sender<Box<Snapshot>>),
     FailOver(oneshot::Sender<()>),
     /// Who this master is to be in its next reign.
     NextReign(oneshot::Sender<v1::MasterInfo>),
@@ -124,6 +125,12 @@ enum Order {
 struct Stream {
     encoding: Encoding,
     events: EventSender,
+}
+
+impl From<(Encoding, EventSender)> for Stream {
+    fn from((encoding, events): (Encoding, EventSender)) -> Self {
+        Self { encoding, events }
+    }
 }
 
 /// How a request for a stream was answered.
@@ -204,18 +211,17 @@ impl MasterHandle {
         connection: ConnectionId,
         call: scheduler::Call,
         has_stream_id: bool,
-        encoding: Encoding,
-        events: EventSender,
+        principal: Option<String>,
+        stream: (Encoding, EventSender),
     ) -> Result<Option<String>, Refusal> {
         let input = Input::Subscribe {
             connection,
             request: RequestId(connection.0),
             call: Box::new(call),
             has_stream_id,
-            principal: None,
+            principal,
         };
-        self.open(connection, Stream { encoding, events }, input)
-            .await
+        self.open(connection, stream.into(), input).await
     }
 
     /// Any other call of a scheduler.
@@ -223,13 +229,14 @@ impl MasterHandle {
         &self,
         call: scheduler::Call,
         stream_id: Option<String>,
+        principal: Option<String>,
     ) -> Result<StatusCode, Refusal> {
         let call = Box::new(call);
         self.ask(|request| Input::Call {
             request,
             call,
             stream_id,
-            principal: None,
+            principal,
         })
         .await
     }
@@ -238,30 +245,39 @@ impl MasterHandle {
     pub(crate) async fn watch(
         &self,
         connection: ConnectionId,
-        encoding: Encoding,
-        events: EventSender,
+        principal: Option<String>,
+        stream: (Encoding, EventSender),
     ) -> Result<(), Refusal> {
-        let input = Input::OperatorSubscribe { connection };
-        self.open(connection, Stream { encoding, events }, input)
-            .await?;
+        let input = Input::OperatorSubscribe {
+            connection,
+            principal,
+        };
+        self.open(connection, stream.into(), input).await?;
         Ok(())
     }
 
     /// A call of an operator that changes something.
-    pub(crate) async fn operate(&self, call: v1::master::Call) -> Result<StatusCode, Refusal> {
+    pub(crate) async fn operate(
+        &self,
+        call: v1::master::Call,
+        principal: Option<String>,
+    ) -> Result<StatusCode, Refusal> {
         let call = Box::new(call);
         self.ask(|request| Input::OperatorCall {
             request,
             call,
-            principal: None,
+            principal,
         })
         .await
     }
 
-    /// What the master shows of itself now.
-    pub(crate) async fn snapshot(&self) -> Result<Box<Snapshot>, Refusal> {
+    /// What the master shows of itself now, to somebody.
+    pub(crate) async fn snapshot(
+        &self,
+        principal: Option<String>,
+    ) -> Result<Box<Snapshot>, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.order(Order::Snapshot(reply));
+        self.order(Order::Snapshot(principal, reply));
         answer.await.map_err(|_| stopping())
     }
 
@@ -437,9 +453,9 @@ impl Shell {
             Order::Attach(link, end) => {
                 self.agents.insert(link, end);
             }
-            Order::Snapshot(reply) => {
+            Order::Snapshot(principal, reply) => {
                 // Whoever asked may have gone meanwhile.
-                let _ = reply.send(Box::new(self.snapshot()));
+                let _ = reply.send(Box::new(self.snapshot(principal)));
             }
             Order::FailOver(done) => {
                 self.generation += 1;
@@ -548,7 +564,7 @@ impl Shell {
         self.agents.clear();
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self, principal: Option<String>) -> Snapshot {
         let start_time = self.master.started().as_secs_f64();
         Snapshot {
             version: version::info(),
@@ -558,7 +574,11 @@ impl Shell {
             start_time,
             elected_time: start_time,
             now: Timestamp::now().as_secs_f64(),
-            state: self.master.state_report(),
+            state: self.master.state_report_for(principal.as_deref()),
+            viewer: Viewer {
+                acls: Arc::clone(&self.plan.config.acls),
+                principal,
+            },
             operator: self.master.operator_report(),
             unreachable_agents: self.master.unreachable_agent_count(),
             leads: self.reigns,

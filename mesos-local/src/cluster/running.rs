@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesos_sdk::resources::Resources;
-use mesos_sdk::transport::{Transport, TransportConfig};
+use mesos_sdk::transport::{TlsConfig, Transport, TransportConfig};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -20,11 +20,12 @@ use super::places::{self, Place};
 use super::uplink::{Follower, Wire};
 use super::{AgentPlace, ClusterConfig, Error};
 use crate::agent::{
-    AgentConfig, AgentHandle, AgentLimits, AgentShell, EngineAddress, MasterLink, Warden,
+    self, AgentConfig, AgentHandle, AgentLimits, AgentShell, EngineAddress, MasterLink, Warden,
 };
 use crate::http::{Limits, ServerControl, serve};
-use crate::master_api::MasterApi;
+use crate::master_api::{self, MasterApi};
 use crate::scratch;
+use crate::security::{Guard, Security};
 use crate::version::MESOS_VERSION;
 
 /// What the cluster is told. Each order is answered when it is carried out.
@@ -162,9 +163,12 @@ fn wire(config: &ClusterConfig) -> Wire {
         transport: Transport::new(TransportConfig {
             connect_timeout: config.agent_ping_timeout,
             request_timeout: config.agent_ping_timeout,
+            tls: TlsConfig {
+                ca_file: config.security.ca_file.clone(),
+            },
             ..TransportConfig::default()
         }),
-        credentials: None,
+        credentials: config.security.agent_credential.as_client(),
         silence: config.agent_ping_timeout.saturating_mul(pings),
     }
 }
@@ -238,6 +242,7 @@ struct Running {
     election: Option<Election>,
     server: ServerControl,
     agents: Vec<RunningAgent>,
+    security: Arc<Security>,
     weather: Arc<Weather>,
     warden: Arc<Warden>,
 }
@@ -283,6 +288,7 @@ impl Running {
         }
         let weather = Arc::new(Weather::default());
         let server = ServerControl::new();
+        let security = Arc::new(plan.config.security.clone());
         let (tell, standing) = watch::channel(Standing::Nobody);
         let master_plan = MasterPlan::new(
             &plan.config,
@@ -297,7 +303,7 @@ impl Running {
                     group,
                     session_timeout: plan.config.zookeeper_session_timeout,
                     is_candidate: plan.config.is_candidate,
-                    is_https: false,
+                    is_https: security.identity.is_some(),
                 },
                 master.clone(),
                 tell,
@@ -307,8 +313,13 @@ impl Running {
         });
         tokio::spawn(serve(
             TcpListener::from_std(plan.master.listener)?,
-            MasterApi::new(master.clone()),
+            Guard::new(
+                MasterApi::new(master.clone()),
+                Arc::clone(&security),
+                master_api::realm,
+            ),
             Limits::default(),
+            security.identity.clone(),
             server.clone(),
         ));
         let mut running = Self {
@@ -316,6 +327,7 @@ impl Running {
             election,
             server,
             agents: Vec::new(),
+            security,
             weather,
             warden,
         };
@@ -409,8 +421,9 @@ impl Running {
         agent.server = ServerControl::new();
         tokio::spawn(serve(
             TcpListener::from_std(agent.listener.try_clone()?)?,
-            handle.api(),
+            Guard::new(handle.api(), Arc::clone(&self.security), agent::realm),
             Limits::default(),
+            self.security.identity.clone(),
             agent.server.clone(),
         ));
         if let Some(election) = &self.election {

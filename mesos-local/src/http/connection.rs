@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
+use tokio_rustls::server::TlsStream;
 
 /// How much and how long a closing connection still reads, so that an answer
 /// sent before the whole request came is not destroyed by a reset.
@@ -20,13 +21,26 @@ const LINGER: Duration = Duration::from_millis(500);
 /// The server's half: what hyper reads from and writes to.
 pub(super) struct Socket {
     reader: Peer,
-    writer: OwnedWriteHalf,
+    writer: Writer,
+}
+
+enum Writer {
+    Plain(OwnedWriteHalf),
+    Tls(WriteHalf<TlsStream<TcpStream>>),
+}
+
+#[derive(Debug)]
+enum Reader {
+    Plain(OwnedReadHalf),
+    /// TLS cannot be looked into without reading: what was read to see whether
+    /// the client is there waits here for the server.
+    Tls(ReadHalf<TlsStream<TcpStream>>, Option<u8>),
 }
 
 /// The client at the other end, shared by the server and its streams.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
-    reader: Arc<Mutex<OwnedReadHalf>>,
+    reader: Arc<Mutex<Reader>>,
     cut: Arc<Notify>,
 }
 
@@ -42,6 +56,15 @@ impl Scissors {
 
 pub(super) fn split(stream: TcpStream) -> (Socket, Peer) {
     let (reader, writer) = stream.into_split();
+    join(Reader::Plain(reader), Writer::Plain(writer))
+}
+
+pub(super) fn split_tls(stream: TlsStream<TcpStream>) -> (Socket, Peer) {
+    let (reader, writer) = tokio::io::split(stream);
+    join(Reader::Tls(reader, None), Writer::Tls(writer))
+}
+
+fn join(reader: Reader, writer: Writer) -> (Socket, Peer) {
     let peer = Peer {
         reader: Arc::new(Mutex::new(reader)),
         cut: Arc::new(Notify::new()),
@@ -54,7 +77,7 @@ pub(super) fn split(stream: TcpStream) -> (Socket, Peer) {
 }
 
 impl Peer {
-    fn reader(&self) -> MutexGuard<'_, OwnedReadHalf> {
+    fn reader(&self) -> MutexGuard<'_, Reader> {
         self.reader
             .lock()
             .expect("nothing panics while it holds a socket")
@@ -75,13 +98,9 @@ impl Peer {
     /// broken. Bytes that it sent meanwhile, a pipelined request, hide that:
     /// then the next write tells.
     pub(super) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut byte = [0];
-        match ready!(
-            self.reader()
-                .poll_peek(context, &mut ReadBuf::new(&mut byte))
-        ) {
-            Ok(0) | Err(_) => Poll::Ready(()),
-            Ok(_) => Poll::Pending,
+        match ready!(self.reader().poll_peek(context)) {
+            Ok(true) => Poll::Pending,
+            Ok(false) | Err(_) => Poll::Ready(()),
         }
     }
 
@@ -105,6 +124,46 @@ impl Peer {
     }
 }
 
+impl Reader {
+    /// Whether there is something to read; `false` at the end.
+    fn poll_peek(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        match self {
+            Self::Plain(reader) => reader
+                .poll_peek(context, &mut buffer)
+                .map_ok(|count| count > 0),
+            Self::Tls(_, Some(_)) => Poll::Ready(Ok(true)),
+            Self::Tls(reader, peeked) => {
+                ready!(Pin::new(reader).poll_read(context, &mut buffer))?;
+                *peeked = buffer.filled().first().copied();
+                Poll::Ready(Ok(peeked.is_some()))
+            }
+        }
+    }
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(reader) => Pin::new(reader).poll_read(context, buffer),
+            Self::Tls(reader, peeked) => {
+                if buffer.remaining() > 0
+                    && let Some(byte) = peeked.take()
+                {
+                    buffer.put_slice(&[byte]);
+                    return Poll::Ready(Ok(()));
+                }
+                Pin::new(reader).poll_read(context, buffer)
+            }
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -121,7 +180,10 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.writer).poll_write(context, bytes)
+        match &mut self.writer {
+            Writer::Plain(writer) => Pin::new(writer).poll_write(context, bytes),
+            Writer::Tls(writer) => Pin::new(writer).poll_write(context, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -129,18 +191,30 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.writer).poll_write_vectored(context, slices)
+        match &mut self.writer {
+            Writer::Plain(writer) => Pin::new(writer).poll_write_vectored(context, slices),
+            Writer::Tls(writer) => Pin::new(writer).poll_write_vectored(context, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.writer.is_write_vectored()
+        match &self.writer {
+            Writer::Plain(writer) => writer.is_write_vectored(),
+            Writer::Tls(writer) => writer.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(context)
+        match &mut self.writer {
+            Writer::Plain(writer) => Pin::new(writer).poll_flush(context),
+            Writer::Tls(writer) => Pin::new(writer).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_shutdown(context)
+        match &mut self.writer {
+            Writer::Plain(writer) => Pin::new(writer).poll_shutdown(context),
+            Writer::Tls(writer) => Pin::new(writer).poll_shutdown(context),
+        }
     }
 }

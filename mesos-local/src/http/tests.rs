@@ -56,6 +56,7 @@ async fn start(limits: Limits) -> Server {
         listener,
         Echo { streams: sender },
         limits,
+        None,
         control.clone(),
     ));
     Server {

@@ -230,6 +230,18 @@ impl Master {
         {
             executor.framework_id = Some(mesos_sdk::ids::framework_id(&acceptance.framework));
         }
+        let executor = task.executor.as_ref();
+        if let Some(what) = self.unauthorized_launch(&acceptance.framework, &task, executor) {
+            let who = self.principal_text(&acceptance.framework);
+            self.tell_not_launched(
+                &acceptance.framework,
+                &task,
+                v1::TaskState::TaskError,
+                Reason::TaskUnauthorized,
+                format!("{who} no authorized to {what}"),
+            );
+            return;
+        }
         if let Err(message) = self.validate_task(acceptance, &task) {
             self.refuse_task(acceptance, &task, &message);
             return;
@@ -253,18 +265,28 @@ impl Master {
             executor.framework_id = Some(mesos_sdk::ids::framework_id(&acceptance.framework));
         }
         let tasks = launch.task_group.tasks;
+        let unauthorized = tasks.iter().find_map(|task| {
+            let what = self.unauthorized_launch(&acceptance.framework, task, Some(&executor))?;
+            // The missing space is Mesos's.
+            let id = &task.task_id.value;
+            Some(format!("Task '{id}' is not authorized to{what}"))
+        });
         let checked = if has_id {
-            Err("The `id` field cannot be set on LAUNCH_GROUP operations".to_owned())
+            let text = "The `id` field cannot be set on LAUNCH_GROUP operations";
+            Err((Reason::TaskGroupInvalid, text.to_owned()))
+        } else if let Some(message) = unauthorized {
+            Err((Reason::TaskGroupUnauthorized, message))
         } else {
             self.validate_group(acceptance, &executor, &tasks)
+                .map_err(|message| (Reason::TaskGroupInvalid, message))
         };
-        if let Err(message) = checked {
+        if let Err((reason, message)) = checked {
             for task in &tasks {
                 self.tell_not_launched(
                     &acceptance.framework,
                     task,
                     v1::TaskState::TaskError,
-                    Reason::TaskGroupInvalid,
+                    reason,
                     message.clone(),
                 );
             }

@@ -186,8 +186,10 @@ impl Master {
 
     /// Sends an event to every operator who watches.
     pub(super) fn tell_operators(&mut self, event: v1::master::Event) {
-        for connection in self.state.operators.keys() {
-            self.out.operator_events.push((*connection, event.clone()));
+        for (connection, (_, principal)) in &self.state.operators {
+            if self.may_hear(principal.as_deref(), &event) {
+                self.out.operator_events.push((*connection, event.clone()));
+            }
         }
     }
 
@@ -303,7 +305,7 @@ impl Master {
                 self.out.events.push((connection, heartbeat()));
             }
         }
-        for (connection, due) in &mut self.state.operators {
+        for (connection, (due, _)) in &mut self.state.operators {
             if *due <= self.now {
                 *due = self.now + HEARTBEAT_INTERVAL;
                 self.out
@@ -313,7 +315,11 @@ impl Master {
         }
     }
 
-    pub(super) fn operator_subscribe(&mut self, connection: ConnectionId) {
+    pub(super) fn operator_subscribe(
+        &mut self,
+        connection: ConnectionId,
+        principal: Option<String>,
+    ) {
         if self.state.operators.len() >= self.config.max_operator_subscribers
             && let Some((oldest, _)) = self.state.operators.pop_first()
         {
@@ -323,7 +329,7 @@ impl Master {
         let subscribed = v1::master::Event {
             r#type: Some(v1::master::event::Type::Subscribed as i32),
             subscribed: Some(v1::master::event::Subscribed {
-                get_state: Some(self.state_report()),
+                get_state: Some(self.state_report_for(principal.as_deref())),
                 heartbeat_interval_seconds: Some(HEARTBEAT_INTERVAL.as_secs_f64()),
             }),
             ..Default::default()
@@ -333,7 +339,7 @@ impl Master {
             .operator_events
             .push((connection, operator_heartbeat()));
         let due = self.now + HEARTBEAT_INTERVAL;
-        self.state.operators.insert(connection, due);
+        self.state.operators.insert(connection, (due, principal));
     }
 }
 

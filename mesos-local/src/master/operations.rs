@@ -19,7 +19,9 @@ impl Master {
         acceptance: &mut Acceptance,
         operation: &v1::offer::Operation,
     ) {
-        match conversion(operation).and_then(|(consumed, made)| {
+        let authorized = self.authorize_reservation(&acceptance.framework, operation);
+        let conversion = authorized.and_then(|()| conversion(operation));
+        match conversion.and_then(|(consumed, made)| {
             if acceptance.remaining.contains(&consumed) {
                 Ok((consumed, made))
             } else {

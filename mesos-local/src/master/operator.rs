@@ -26,7 +26,10 @@ pub struct OperatorReport {
 
 impl Master {
     /// Carries out a call that changes something.
-    pub(super) fn operator_call(&mut self, call: Call, _principal: Option<&str>) -> Reply {
+    pub(super) fn operator_call(&mut self, call: Call, principal: Option<&str>) -> Reply {
+        if let Err(reply) = self.authorize_operator(&call, principal) {
+            return reply;
+        }
         match call.r#type() {
             Type::UpdateWeights => {
                 self.update_weights(call.update_weights.unwrap_or_default().weight_infos)

@@ -68,8 +68,8 @@ pub(super) struct State {
     pub(super) offers: BTreeMap<OfferKey, Offer>,
     /// When offers run out, with `--offer_timeout`.
     pub(super) offer_deadlines: BTreeSet<(Timestamp, OfferKey)>,
-    /// Operators who watch, and when each is due a heartbeat.
-    pub(super) operators: BTreeMap<ConnectionId, Timestamp>,
+    /// Operators who watch: when each is due a heartbeat, and who it is.
+    pub(super) operators: BTreeMap<ConnectionId, (Timestamp, Option<String>)>,
     pub(super) framework_count: u64,
     pub(super) agent_count: u64,
     pub(super) offer_count: u64,

@@ -50,6 +50,7 @@ impl Master {
         let id = info.id.clone().filter(|id| !id.value.is_empty());
         let refusal = self
             .check_info(&info, &wishes)
+            .and_then(|()| self.authorize_roles(&info))
             .and_then(|()| self.check_known(id.as_ref(), &info));
         if let Err(message) = refusal {
             self.notice(format!(
@@ -349,6 +350,9 @@ impl Master {
             });
         if let Err(message) = checks {
             return Reply::new(400, message);
+        }
+        if let Err(message) = self.authorize_roles(&info) {
+            return Reply::new(403, message);
         }
         let removed: Vec<String> = known
             .roles()

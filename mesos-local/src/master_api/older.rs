@@ -42,11 +42,11 @@ pub(super) async fn answer(
         return Ok(Response::none_of_methods(methods, &request.method));
     }
     if request.method == Method::GET || request.method == Method::HEAD {
-        let snapshot = master.snapshot().await?;
+        let snapshot = master.snapshot(request.principal.clone()).await?;
         return Ok(super::written(request, &shown(endpoint, &snapshot)));
     }
     let call = meant(endpoint, request)?;
-    let status = master.operate(call).await?;
+    let status = master.operate(call, request.principal.clone()).await?;
     Ok(Response::empty(status))
 }
 

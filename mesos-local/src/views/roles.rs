@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Snapshot;
 use super::legacy::reserved_role;
 use super::model::quantities;
+use crate::security::Action;
 
 /// One role that somebody uses.
 struct Role<'a> {
@@ -94,6 +95,7 @@ fn roles_of(snapshot: &Snapshot) -> BTreeMap<&str, Role<'_>> {
             }
         }
     }
+    roles.retain(|name, _| snapshot.viewer.may(Action::ViewRoles, Some(name)));
     roles
 }
 

@@ -42,6 +42,7 @@ fn snapshot() -> Snapshot {
         state: message("master-get_state").get_state.unwrap(),
         operator: OperatorReport::default(),
         unreachable_agents: 0,
+        viewer: Viewer::default(),
         leads: true,
         counters: BTreeMap::new(),
     }

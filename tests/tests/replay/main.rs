@@ -9,6 +9,7 @@
     reason = "helpers of tests, where a panic is the failure"
 )]
 
+mod auth;
 mod executors;
 mod group;
 mod lifecycle;
@@ -41,10 +42,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
     (
         "alloc-",
         "scenes of several frameworks; the allocator's own tests hold their rules",
-    ),
-    (
-        "auth-",
-        "needs authentication, which mesos-local does not have yet",
     ),
     (
         "check-",
@@ -189,6 +186,7 @@ fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
         lifecycle::LIFECYCLE,
         stateful::STATEFUL,
         reads::READS,
+        auth::AUTH,
     ]
     .concat()
     .into_iter()

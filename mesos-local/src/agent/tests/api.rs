@@ -41,6 +41,7 @@ impl Site {
             listener,
             api,
             Limits::default(),
+            None,
             ServerControl::new(),
         ));
         place.run(task("ended", "echo out"));
