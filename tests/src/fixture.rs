@@ -50,7 +50,7 @@ impl Fixture {
                 cluster: None,
             };
         }
-        Self::start_with(|_| {}).await
+        Self::start_with(change).await
     }
 
     /// The same cluster with a configuration of its own, never one of the
