@@ -40,8 +40,9 @@ pub enum Error {
         /// The framework.
         framework_id: String,
     },
-    /// The master refuses the framework as it is: role, capabilities, principal.
-    #[error("the master refuses the framework: {message}")]
+    /// The master refuses the framework as it is: role, capabilities, principal;
+    /// or an operator's subscription.
+    #[error("the master refuses the subscription: {message}")]
     Refused {
         /// The master's words.
         message: String,

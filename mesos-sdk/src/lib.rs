@@ -131,7 +131,7 @@
 //! | describe it, authenticate it | [`framework_info`], [`credentials`] |
 //! | write a loop of your own over events and calls | [`client`] |
 //! | calculate with resources, attributes and ids | [`resources`], [`attributes`], [`ids`] |
-//! | ask masters and agents, read sandboxes | [`operator`] |
+//! | ask masters and agents, watch a cluster, read sandboxes, run commands in containers | [`operator`] |
 //! | know how subscriptions and reconciliation go on | [`session`], [`reconciler`] |
 //! | use the messages themselves | [`v1`] |
 //! | watch it at work | [`scheduler`], "Metrics" |

@@ -1,16 +1,35 @@
-//! Clients of the operator API, as far as frameworks need it: what a master
-//! knows, and the files of tasks (`docs/operator-http-api.md`,
-//! `docs/sandbox.md`).
+//! The operator's side: what masters and agents know and do
+//! (`docs/operator-http-api.md`).
+//!
+//! | to | see |
+//! |---|---|
+//! | ask or tell a master | [`MasterClient`], a method for each call |
+//! | ask or tell an agent | [`AgentClient`], a method for each call |
+//! | know agents, frameworks and tasks at any time | [`ClusterWatch`], [`Cluster`] |
+//! | read the files of tasks | [`Files`]: browse, read, follow, download |
+//! | run a command in a container | [`AgentClient::exec`], [`AgentClient::attach`] |
+//!
+//! Calls are refused with [`Error::Refused`], which has Mesos's own words.
 
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+mod agent;
+mod calls;
+mod cluster;
+mod container;
+mod files;
+mod master;
+mod watch;
+
 use mesos_proto::v1;
-use mesos_proto::v1::{agent, master};
 
-use crate::address::HostAddress;
-use crate::client::Encoding;
-use crate::credentials::Credentials;
-use crate::transport::{self, Transport};
+pub use agent::AgentClient;
+use calls::Client;
+pub use cluster::Cluster;
+pub use container::{ContainerExit, ContainerInput, ContainerOutput, Exec, Output, Session};
+pub use files::{Download, FilePart, Files, Follow, FollowEnd};
+pub use master::MasterClient;
+pub use watch::{Change, Changes, ClusterWatch, ClusterWatchBuilder};
+
+use crate::transport;
 
 /// Why an operator call gave nothing.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -19,6 +38,14 @@ pub enum Error {
     /// No answer.
     #[error(transparent)]
     Transport(#[from] transport::Error),
+    /// The server does not accept the credentials, or wants some.
+    #[error("{server} does not accept the credentials: {message}")]
+    Unauthenticated {
+        /// `host:port`.
+        server: String,
+        /// The body, with the realm that was asked for.
+        message: String,
+    },
     /// The server refuses the call.
     #[error("{server} answers {call} with status {status}: {message}")]
     Refused {
@@ -49,250 +76,25 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Transport(error) => error.is_retryable(),
-            Self::Refused { status, .. } => *status >= 500,
-            Self::Answer { .. } => false,
+            Self::Refused { status, .. } => *status >= 500 && *status != 501,
+            Self::Unauthenticated { .. } | Self::Answer { .. } => false,
         }
     }
-}
 
-#[derive(Debug, Clone)]
-struct Client {
-    server: HostAddress,
-    path: String,
-    transport: Transport,
-    credentials: Option<Credentials>,
-}
-
-impl Client {
-    async fn call<C, R>(&self, name: &'static str, call: &C) -> Result<R, Error>
-    where
-        C: prost::Message + prost::Name + Default,
-        R: prost::Message + prost::Name + Default,
-    {
-        let encoding = Encoding::Protobuf;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, encoding.media_type());
-        headers.insert(ACCEPT, encoding.media_type());
-        if let Some(credentials) = &self.credentials {
-            headers.insert(AUTHORIZATION, credentials.authorization());
+    /// The HTTP status of a refusal.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthenticated { .. } => Some(401),
+            Self::Refused { status, .. } => Some(*status),
+            Self::Transport(_) | Self::Answer { .. } => None,
         }
-        let body = encoding.encode(call);
-        let response = self
-            .transport
-            .post(&self.server, &self.path, headers, body)
-            .await?;
-        if !response.status.is_success() {
-            return Err(Error::Refused {
-                server: self.server.authority(),
-                call: name,
-                status: response.status.as_u16(),
-                message: response.text(),
-            });
-        }
-        encoding
-            .decode(response.body)
-            .map_err(|reason| Error::Answer {
-                server: self.server.authority(),
-                call: name,
-                reason,
-            })
     }
-}
 
-/// Asks a master.
-#[derive(Debug, Clone)]
-pub struct MasterClient(Client);
-
-impl MasterClient {
-    /// A client of the master at `server`.
+    /// Whether what was named does not exist.
     #[must_use]
-    pub fn new(
-        server: HostAddress,
-        transport: Transport,
-        credentials: Option<Credentials>,
-    ) -> Self {
-        Self(Client {
-            server,
-            path: "/api/v1".to_owned(),
-            transport,
-            credentials,
-        })
-    }
-
-    /// Makes any call that has no stream for an answer.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn call(&self, call: master::Call) -> Result<master::Response, Error> {
-        self.0.call(call.r#type().as_str_name(), &call).await
-    }
-
-    async fn get(&self, kind: master::call::Type) -> Result<master::Response, Error> {
-        self.call(master::Call {
-            r#type: Some(kind as i32),
-            ..Default::default()
-        })
-        .await
-    }
-
-    /// The agents.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn agents(&self) -> Result<master::response::GetAgents, Error> {
-        let response = self.get(master::call::Type::GetAgents).await?;
-        Ok(response.get_agents.unwrap_or_default())
-    }
-
-    /// The frameworks.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn frameworks(&self) -> Result<master::response::GetFrameworks, Error> {
-        let response = self.get(master::call::Type::GetFrameworks).await?;
-        Ok(response.get_frameworks.unwrap_or_default())
-    }
-
-    /// The tasks.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn tasks(&self) -> Result<master::response::GetTasks, Error> {
-        let response = self.get(master::call::Type::GetTasks).await?;
-        Ok(response.get_tasks.unwrap_or_default())
-    }
-
-    /// Everything.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn state(&self) -> Result<master::response::GetState, Error> {
-        let response = self.get(master::call::Type::GetState).await?;
-        Ok(response.get_state.unwrap_or_default())
-    }
-
-    /// The version.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn version(&self) -> Result<v1::VersionInfo, Error> {
-        let response = self.get(master::call::Type::GetVersion).await?;
-        let version = response.get_version.unwrap_or_default();
-        Ok(version.version_info)
-    }
-}
-
-/// Asks an agent.
-#[derive(Debug, Clone)]
-pub struct AgentClient(Client);
-
-/// A part of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FilePart {
-    /// The size of the whole file now.
-    pub size: u64,
-    /// What was read.
-    pub data: Bytes,
-}
-
-impl AgentClient {
-    /// A client of the agent at `server`.
-    #[must_use]
-    pub fn new(
-        server: HostAddress,
-        transport: Transport,
-        credentials: Option<Credentials>,
-    ) -> Self {
-        Self(Client {
-            server,
-            path: "/api/v1".to_owned(),
-            transport,
-            credentials,
-        })
-    }
-
-    /// A client of the agent that an offer names.
-    #[must_use]
-    pub fn of_url(
-        url: &v1::Url,
-        transport: Transport,
-        credentials: Option<Credentials>,
-    ) -> Option<Self> {
-        let address = &url.address;
-        let server = HostAddress {
-            is_https: url.scheme == "https",
-            host: address.ip.clone().or_else(|| address.hostname.clone())?,
-            port: u16::try_from(address.port).ok()?,
-        };
-        let prefix = url.path.clone().unwrap_or_default();
-        Some(Self(Client {
-            server,
-            path: format!("{prefix}/api/v1"),
-            transport,
-            credentials,
-        }))
-    }
-
-    /// Makes any call that has no stream for an answer.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn call(&self, call: agent::Call) -> Result<agent::Response, Error> {
-        self.0.call(call.r#type().as_str_name(), &call).await
-    }
-
-    /// Reads a part of a file. Without a length the agent decides how much.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 404 when there is no such file.
-    pub async fn read_file(
-        &self,
-        path: &str,
-        offset: u64,
-        length: Option<u64>,
-    ) -> Result<FilePart, Error> {
-        let response = self
-            .call(agent::Call {
-                r#type: Some(agent::call::Type::ReadFile as i32),
-                read_file: Some(agent::call::ReadFile {
-                    path: path.to_owned(),
-                    offset,
-                    length,
-                }),
-                ..Default::default()
-            })
-            .await?;
-        let part = response.read_file.unwrap_or_default();
-        Ok(FilePart {
-            size: part.size,
-            data: part.data,
-        })
-    }
-
-    /// Lists a directory.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 404 when there is no such directory.
-    pub async fn list_files(&self, path: &str) -> Result<Vec<v1::FileInfo>, Error> {
-        let response = self
-            .call(agent::Call {
-                r#type: Some(agent::call::Type::ListFiles as i32),
-                list_files: Some(agent::call::ListFiles {
-                    path: path.to_owned(),
-                }),
-                ..Default::default()
-            })
-            .await?;
-        Ok(response.list_files.unwrap_or_default().file_infos)
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
     }
 }
 

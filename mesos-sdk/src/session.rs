@@ -73,8 +73,8 @@ pub enum Input {
     },
     /// SUBSCRIBED arrived.
     Subscribed {
-        /// The framework's id.
-        framework_id: v1::FrameworkId,
+        /// The framework's id. A subscription of an operator has none.
+        framework_id: Option<v1::FrameworkId>,
         /// How often the master will say that it lives.
         heartbeat_interval: Option<Duration>,
     },
@@ -235,12 +235,12 @@ impl Session {
     fn subscribed(
         &mut self,
         now: Now,
-        framework_id: v1::FrameworkId,
+        framework_id: Option<v1::FrameworkId>,
         heartbeat_interval: Option<Duration>,
     ) -> Output {
         let interval = heartbeat_interval.unwrap_or(DEFAULT_HEARTBEAT_INTERVAL);
         let patience = interval * self.config.missed_heartbeats;
-        self.framework_id = Some(framework_id);
+        self.framework_id = framework_id.or(self.framework_id.take());
         self.failures = 0;
         self.redirects = 0;
         self.phase = Phase::Subscribed {

@@ -382,8 +382,37 @@ impl Transport {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<StreamResponse, Error> {
-        let body = RequestBody::whole(body);
-        let request = request(server, &Method::POST, path, &headers, body)?;
+        let request = request(
+            server,
+            &Method::POST,
+            path,
+            &headers,
+            RequestBody::whole(body),
+        )?;
+        self.stream(server, request).await
+    }
+
+    /// The same for a GET.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when there is no response.
+    pub async fn open_download(
+        &self,
+        server: &HostAddress,
+        path: &str,
+        headers: HeaderMap,
+    ) -> Result<StreamResponse, Error> {
+        let body = RequestBody::whole(Bytes::new());
+        let request = request(server, &Method::GET, path, &headers, body)?;
+        self.stream(server, request).await
+    }
+
+    async fn stream(
+        &self,
+        server: &HostAddress,
+        request: Request<RequestBody>,
+    ) -> Result<StreamResponse, Error> {
         let mut sender = self.0.connector.connect(server).await?;
         let timeout = self.0.config.request_timeout;
         let response = tokio::time::timeout(timeout, sender.send_request(request))

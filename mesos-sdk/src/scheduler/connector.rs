@@ -157,7 +157,7 @@ impl Connector {
             .push(Item::Subscribed(Box::new(subscribed)));
         self.stream = Some((events, calls));
         Input::Subscribed {
-            framework_id,
+            framework_id: Some(framework_id),
             heartbeat_interval,
         }
     }

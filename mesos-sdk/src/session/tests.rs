@@ -10,7 +10,7 @@ fn session(config: SessionConfig) -> Session {
 
 fn subscribed(session: &mut Session, now: Now) {
     let input = Input::Subscribed {
-        framework_id: crate::ids::framework_id("F"),
+        framework_id: Some(crate::ids::framework_id("F")),
         heartbeat_interval: Some(Duration::from_secs(15)),
     };
     assert!(matches!(session.step(now, input), Some(Output::Subscribed)));
@@ -98,7 +98,7 @@ fn five_missed_heartbeats_end_a_subscription() {
 fn a_master_that_does_not_say_how_often_its_heart_beats_is_watched_too() {
     let mut session = session(SessionConfig::default());
     let input = Input::Subscribed {
-        framework_id: crate::ids::framework_id("F"),
+        framework_id: Some(crate::ids::framework_id("F")),
         heartbeat_interval: None,
     };
     session.step(at(0), input);

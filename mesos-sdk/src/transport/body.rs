@@ -22,7 +22,8 @@ const CHUNKS_WAITING: usize = 8;
 #[derive(Debug)]
 pub(super) enum RequestBody {
     Whole(Full<Bytes>),
-    Written(mpsc::Receiver<Bytes>),
+    /// `None` is the end.
+    Written(mpsc::Receiver<Option<Bytes>>),
 }
 
 impl RequestBody {
@@ -48,7 +49,7 @@ impl Body for RequestBody {
             Self::Whole(body) => Pin::new(body).poll_frame(context),
             Self::Written(chunks) => chunks
                 .poll_recv(context)
-                .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
+                .map(|chunk| chunk.flatten().map(|chunk| Ok(Frame::data(chunk)))),
         }
     }
 
@@ -67,15 +68,22 @@ impl Body for RequestBody {
     }
 }
 
-/// Writes the body of a request. Dropping it ends the body.
+/// Writes the body of a request. Dropping the last clone ends the body.
 #[derive(Debug, Clone)]
-pub struct BodySender(mpsc::Sender<Bytes>);
+pub struct BodySender(mpsc::Sender<Option<Bytes>>);
 
 impl BodySender {
     /// Writes a chunk, when there is room for it. `false` when the server does
     /// not read any further: then the response says why.
     pub async fn send(&self, chunk: Bytes) -> bool {
-        self.0.send(chunk).await.is_ok()
+        // An empty chunk would end the body on the wire.
+        chunk.is_empty() || self.0.send(Some(chunk)).await.is_ok()
+    }
+
+    /// Ends the body, for all clones.
+    pub async fn end(&self) {
+        // When the server reads no further, it has ended already.
+        let _ = self.0.send(None).await;
     }
 }
 
