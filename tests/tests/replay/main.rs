@@ -10,6 +10,7 @@
 )]
 
 mod auth;
+mod docker;
 mod executors;
 mod group;
 mod lifecycle;
@@ -46,10 +47,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
     (
         "check-",
         "scenes of checks; the agent's own tests hold their rules",
-    ),
-    (
-        "docker-",
-        "needs the Docker engine, which mesos-local does not use yet",
     ),
     (
         "fault-",
@@ -179,6 +176,7 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
 #[test]
 fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
     let replayed: BTreeSet<&str> = [
+        docker::DOCKER,
         executors::CUSTOM,
         executors::PODS,
         requests::REQUESTS,

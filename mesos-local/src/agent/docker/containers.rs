@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bollard::container::AttachContainerResults;
 use mesos_sdk::v1;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::engine::{self, Engine, EngineError};
-use super::output::{self, Written};
-use super::{ContainerPlan, Image, inspect, name};
+use super::{ContainerPlan, Image, inspect, name, output};
 use crate::agent::process::Report;
 use crate::agent::{AgentConfig, ContainerKey, ExitStatus, Finding, Input, Signal, Warden};
 
@@ -124,9 +124,8 @@ impl Containers {
         let facts = Arc::default();
         let watch = Watch {
             engine: Arc::clone(&self.engine),
-            warden: Arc::clone(&self.warden),
             reports: self.reports.clone(),
-            names: Arc::clone(&self.names),
+            removal: self.removal(plan.name.clone()),
             container: container.clone(),
             name: plan.name.clone(),
             directory: directory.clone(),
@@ -151,13 +150,28 @@ impl Containers {
         self.containers.insert(container, value);
     }
 
-    /// Stops getting an image. Whether there was such a container.
+    /// Stops getting an image, or removes a container as it is. Whether there
+    /// was such a container.
     pub(crate) fn abandon(&mut self, container: &ContainerKey) -> bool {
-        let found = self.containers.remove(container);
-        if let Some(container) = &found {
-            container.work.abort();
+        let Some(found) = self.containers.remove(container) else {
+            return false;
+        };
+        found.work.abort();
+        let name = name(container);
+        if lock(&self.names).contains(&name) {
+            let removal = self.removal(name);
+            self.tasks.spawn(removal.run());
         }
-        found.is_some()
+        true
+    }
+
+    fn removal(&self, name: String) -> Removal {
+        Removal {
+            engine: Arc::clone(&self.engine),
+            warden: Arc::clone(&self.warden),
+            names: Arc::clone(&self.names),
+            name,
+        }
     }
 
     /// Sends a signal to a container. Whether there is such a container.
@@ -203,14 +217,8 @@ impl Containers {
     /// Removes all containers.
     pub(crate) async fn stop(&mut self) {
         self.tasks.shutdown().await;
-        let names = std::mem::take(&mut *lock(&self.names));
-        let (engine, warden) = (&self.engine, &self.warden);
-        let removals = names.iter().map(|name| async move {
-            match engine.remove(name).await {
-                Ok(()) => warden.release_container(name),
-                Err(error) => tracing::warn!(%name, %error, "cannot remove a container"),
-            }
-        });
+        let names = lock(&self.names).clone();
+        let removals = names.into_iter().map(|name| self.removal(name).run());
         let all = futures::future::join_all(removals);
         if tokio::time::timeout(REMOVAL, all).await.is_err() {
             tracing::warn!("containers are left to the warden to remove");
@@ -218,12 +226,32 @@ impl Containers {
     }
 }
 
+/// What takes a container out of the engine, and out of everybody's lists.
+struct Removal {
+    engine: Arc<Engine>,
+    warden: Arc<Warden>,
+    names: Arc<Mutex<BTreeSet<String>>>,
+    name: String,
+}
+
+impl Removal {
+    async fn run(self) {
+        match self.engine.remove(&self.name).await {
+            Ok(()) => {
+                lock(&self.names).remove(&self.name);
+                self.warden.release_container(&self.name);
+            }
+            // It is tried again when the agent stops.
+            Err(error) => tracing::warn!(name = %self.name, %error, "cannot remove a container"),
+        }
+    }
+}
+
 /// The task of one container.
 struct Watch {
     engine: Arc<Engine>,
-    warden: Arc<Warden>,
     reports: mpsc::UnboundedSender<Report>,
-    names: Arc<Mutex<BTreeSet<String>>>,
+    removal: Removal,
     container: ContainerKey,
     name: String,
     directory: PathBuf,
@@ -236,20 +264,18 @@ impl Watch {
             Ok(output) => output,
             Err(error) => {
                 engine::complain(&self.directory, &error);
-                return self.give_up(&error).await;
+                self.give_up(&error);
+                return self.removal.run().await;
             }
         };
-        self.follow(output, Written::default()).await;
+        self.follow(output).await;
     }
 
     /// Creates, attaches, starts, and looks.
-    async fn start(
-        &self,
-        plan: &ContainerPlan,
-    ) -> Result<bollard::container::AttachContainerResults, EngineError> {
+    async fn start(&self, plan: &ContainerPlan) -> Result<AttachContainerResults, EngineError> {
         self.engine.create(plan).await?;
         // Before the start, so that nothing is missed.
-        let output = self.engine.attach(&self.name, false).await?;
+        let output = self.engine.attach(&self.name).await?;
         self.engine.start(&self.name).await?;
         self.look().await?;
         Ok(output)
@@ -274,8 +300,8 @@ impl Watch {
     }
 
     /// Copies what a container writes until it ends.
-    async fn follow(self, output: bollard::container::AttachContainerResults, skip: Written) {
-        let mut copying = std::pin::pin!(output::copy(output.output, &self.directory, skip));
+    async fn follow(self, output: AttachContainerResults) {
+        let mut copying = std::pin::pin!(output::copy(output.output, &self.directory));
         let mut waiting = std::pin::pin!(self.engine.wait(&self.name));
         let mut is_copied = false;
         let end = loop {
@@ -297,10 +323,10 @@ impl Watch {
                     status: ExitStatus::Exited(code),
                 };
                 report(&self.reports, input);
-                self.remove().await;
             }
-            Err(error) => self.give_up(&error).await,
+            Err(error) => self.give_up(&error),
         }
+        self.removal.run().await;
     }
 
     fn note(&self, copied: std::io::Result<()>) {
@@ -309,25 +335,13 @@ impl Watch {
         }
     }
 
-    async fn give_up(&self, error: &EngineError) {
+    fn give_up(&self, error: &EngineError) {
         let input = Input::RunFailed {
             container: self.container.clone(),
             status: ExitStatus::Exited(engine::run_status(error)),
             message: error.to_string(),
         };
         report(&self.reports, input);
-        self.remove().await;
-    }
-
-    async fn remove(&self) {
-        match self.engine.remove(&self.name).await {
-            Ok(()) => {
-                lock(&self.names).remove(&self.name);
-                self.warden.release_container(&self.name);
-            }
-            // It is tried again when the agent stops.
-            Err(error) => tracing::warn!(name = %self.name, %error, "cannot remove a container"),
-        }
     }
 }
 

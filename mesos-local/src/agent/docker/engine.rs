@@ -187,14 +187,9 @@ impl Engine {
             .map_err(|error| self.error(error))
     }
 
-    /// What a container will write, and with `from_start` what it has written.
-    pub(super) async fn attach(
-        &self,
-        name: &str,
-        from_start: bool,
-    ) -> Result<AttachContainerResults, EngineError> {
+    /// What a container will write.
+    pub(super) async fn attach(&self, name: &str) -> Result<AttachContainerResults, EngineError> {
         let options = AttachContainerOptionsBuilder::default()
-            .logs(from_start)
             .stream(true)
             .stdout(true)
             .stderr(true)

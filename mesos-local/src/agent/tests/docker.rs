@@ -261,6 +261,28 @@ async fn killed_while_its_image_is_pulled_a_task_is_over_at_once() {
 }
 
 #[tokio::test]
+async fn containers_run_on_without_their_agent_and_end_with_its_machine() {
+    let engine = Engine::start(|request| match request.route() {
+        "GET containers" => shown(),
+        "POST attach" => Answer::hijack(&[]),
+        "POST wait" if request.path.contains("/containers/mesos-") => {
+            Answer::json(200, &json!({"StatusCode": 0})).after("end")
+        }
+        _ => Answer::fine(),
+    });
+    let mut place = place(engine.socket()).await;
+    for id in ["ends", "stays"] {
+        place.run(docker_task(id, |_| {}));
+        place.until(v1::TaskState::TaskRunning).await;
+    }
+    place.agent.crash(false).await;
+    assert!(engine.paths("DELETE containers").is_empty());
+    place.agent.crash(true).await;
+    engine.saw("DELETE /containers/mesos-").await;
+    engine.dropped("POST wait").await;
+}
+
+#[tokio::test]
 async fn the_command_of_a_check_runs_in_the_container() {
     let engine = Engine::start(|request| match request.route() {
         "GET containers" => shown(),
