@@ -7,6 +7,7 @@
 mod api;
 mod checks;
 mod config;
+mod container_api;
 mod custom;
 mod docker;
 mod drain;
@@ -19,6 +20,7 @@ mod files;
 mod framework;
 mod input;
 mod launch;
+mod nested;
 mod pod;
 mod probe;
 mod process;
@@ -26,6 +28,7 @@ mod random;
 mod recovery;
 mod sandbox;
 mod shell;
+mod switchboard;
 mod task_run;
 mod tasks;
 mod updates;
@@ -47,8 +50,9 @@ pub use config::{AgentConfig, AgentLimits};
 pub use docker::{ContainerPlan, EngineAddress, Image, Refusal, Started};
 pub use exit::ExitStatus;
 pub use input::{
-    Action, CallId, ContainerKey, Effects, Input, Launch, ProbeKind, Reply, Signal, Volume,
+    Action, CallId, ContainerKey, Effects, Input, Io, Launch, ProbeKind, Reply, Signal, Volume,
 };
+pub use nested::{ContainerAnswer, ContainerCall, ContainerLaunch};
 pub use shell::{AgentHandle, AgentShell, MasterLink};
 pub use warden::Warden;
 
@@ -56,6 +60,7 @@ use crate::messages::{AgentRegistration, FromAgent, ToAgent};
 use crate::time::Timestamp;
 use executor::Phase;
 use framework::Framework;
+use nested::Nested;
 use random::Random;
 use recovery::Recovery;
 use updates::Updates;
@@ -79,6 +84,7 @@ pub struct Agent {
     /// Ends of executors that no master has been told of.
     exits: Vec<FromAgent>,
     recovery: Option<Recovery>,
+    nested: Nested,
     updates: Updates,
     checkpointed_resources: Vec<v1::Resource>,
     /// Sandboxes of executors that nothing else remembers, oldest first.
@@ -135,6 +141,7 @@ impl Agent {
             streams: BTreeMap::new(),
             exits: Vec::new(),
             recovery: None,
+            nested: Nested::default(),
             updates: Updates::new(),
             checkpointed_resources: Vec::new(),
             forgotten_sandboxes: VecDeque::new(),
@@ -181,6 +188,14 @@ impl Agent {
             Input::Restarted => self.restarted(now, &mut effects),
             Input::Due => self.due(now, &mut effects),
             Input::FromMaster(message) => self.receive(now, message, &mut effects),
+            Input::Launched { container, pid } if self.nested.has(&container) => {
+                self.container_launched(&container, pid, &mut effects);
+            }
+            Input::LaunchFailed {
+                container, message, ..
+            } if self.nested.has(&container) => {
+                self.container_not_launched(&container, message, &mut effects);
+            }
             Input::Launched { container, pid } => {
                 self.counters.fetches_succeeded += 1;
                 self.with_executor(now, &container, &mut effects, |executor, random| {
@@ -221,6 +236,7 @@ impl Agent {
                 });
             }
             Input::Exited { container, status } => {
+                self.container_exited(&container, status, &mut effects);
                 self.with_executor(now, &container, &mut effects, |executor, random| {
                     executor.exited(now, &container, status, random)
                 });
@@ -234,6 +250,7 @@ impl Agent {
                     executor.probed(now, &container, kind, finding, random)
                 });
             }
+            Input::Container { id, call } => self.container_call(id, call, &mut effects),
             Input::FromExecutor { id, call } => self.executor_call(now, id, *call, &mut effects),
             Input::ExecutorGone { id } => self.executor_gone(now, id, &mut effects),
         }

@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::security::Identity;
-pub(crate) use body::Body;
+pub(crate) use body::{Body, RequestStream};
 pub(crate) use connection::Peer;
 
 /// What one server allows its clients.
@@ -71,6 +71,8 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// Who was authenticated, where that was asked.
     pub(crate) principal: Option<String>,
+    /// What is still to come, of a request that is a stream of records.
+    pub(crate) stream: Option<RequestStream>,
     /// The connection it came on, for streams to watch.
     pub(crate) peer: Peer,
 }
@@ -373,7 +375,15 @@ async fn answer<H: Handler>(
 ) -> Result<http::Response<Body>, body::Incomplete> {
     let (parts, incoming) = request.into_parts();
     let accepts_gzip = negotiate::accepts_gzip(&parts.headers);
-    let response = match body::read(incoming, &parts.headers, limits).await {
+    // A stream of records is read by whoever answers it.
+    let (read, stream) = if negotiate::is_recordio(&parts.headers) {
+        let stream = RequestStream::new(incoming, limits.idle_timeout);
+        (Ok(Bytes::new()), Some(stream))
+    } else {
+        let read = body::read(incoming, &parts.headers, limits).await;
+        (read, None)
+    };
+    let response = match read {
         Ok(body) => {
             let path = parts.uri.path();
             if path.starts_with('/') {
@@ -384,6 +394,7 @@ async fn answer<H: Handler>(
                     headers: parts.headers,
                     body,
                     principal: None,
+                    stream,
                     peer,
                 };
                 handler.handle(request).await

@@ -15,11 +15,11 @@ use v1::agent::response::{
 };
 use v1::agent::{Call, Response as Message};
 
-use crate::agent::executor_api;
 use crate::agent::files::{Files, FilesError, mode_text};
 use crate::agent::usage::{System, Usage};
 use crate::agent::views::{self, Container};
 use crate::agent::{Agent, AgentConfig};
+use crate::agent::{container_api, executor_api};
 use crate::http::negotiate::{accepted, decode_call};
 use crate::http::path::endpoint;
 use crate::http::{Body, Handler, Refusal, Request, Response};
@@ -107,13 +107,24 @@ impl AgentApi {
         Self { agent, config }
     }
 
-    async fn answer(&self, request: Request) -> Result<Response, Refusal> {
+    async fn answer(&self, mut request: Request) -> Result<Response, Refusal> {
         let Some(endpoint) = endpoint(&request.path, PROCESS, &ENDPOINTS, &[]) else {
             return Ok(Response::not_found());
         };
         if endpoint == "api/v1/executor" {
             let buffer = self.config.limits.executor_buffer_bytes;
             return executor_api::answer(&self.agent, buffer, request).await;
+        }
+        if let Some(stream) = request.stream.take() {
+            return match endpoint {
+                "api/v1" if request.method == Method::POST => {
+                    container_api::input(&self.agent, &request.headers, stream).await
+                }
+                _ => Err(Refusal::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "Expecting 'Content-Type' of application/json or application/x-protobuf",
+                )),
+            };
         }
         let request = &request;
         if endpoint == "api/v1" {
@@ -164,8 +175,11 @@ impl AgentApi {
     }
 
     async fn call(&self, request: &Request) -> Result<Response, Refusal> {
-        let call: Call = decode_call(&request.headers, &request.body)?;
+        let mut call: Call = decode_call(&request.headers, &request.body)?;
         validate(&call)?;
+        if let Some(response) = container_api::answer(&self.agent, request, &mut call).await {
+            return response;
+        }
         let encoding = accepted(&request.headers)?;
         let mut message = Message::default();
         let answer = match call.r#type() {

@@ -10,6 +10,7 @@ use v1::executor::Event;
 use v1::task_status::Reason;
 
 use crate::agent::custom::Custom;
+use crate::agent::nested::Place;
 use crate::agent::pod::Pod;
 use crate::agent::random::Random;
 pub(crate) use crate::agent::task_run::Phase;
@@ -27,6 +28,8 @@ pub(crate) struct Executor {
     pub(crate) container: ContainerKey,
     /// The sandbox.
     pub(crate) directory: PathBuf,
+    /// What its processes see of their surroundings.
+    pub(crate) place: Place,
     /// By task id: those that are not over, or whose end nobody acknowledged.
     pub(crate) tasks: BTreeMap<String, Task>,
     /// Oldest first.

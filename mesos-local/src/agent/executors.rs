@@ -44,9 +44,7 @@ impl Agent {
         if !has_ended && let Some(at) = executor.wake_at() {
             self.timers.insert((at, key.clone()));
         }
-        if *container != key && !executor.has_container(container) {
-            self.containers.remove(container);
-        }
+        let has_left = *container != key && !executor.has_container(container);
         effects.actions.extend(outcome.actions);
         effects.events.extend(outcome.events);
         effects.closes.extend(outcome.closes);
@@ -75,9 +73,14 @@ impl Agent {
             }
         }
         self.tell_exits(effects);
+        if has_left {
+            self.containers.remove(container);
+            self.forget_nested(container, effects);
+        }
         if has_ended && !was_terminated {
             self.counters.executors_terminated += 1;
             self.forget_containers(&key);
+            self.forget_nested(&key, effects);
         }
         if has_ended || is_silent {
             self.complete_executor(&framework_id, &executor_id, effects);
@@ -97,7 +100,7 @@ impl Agent {
             .containers
             .range(container..)
             .map(|(key, _)| key)
-            .take_while(|key| key.as_str().starts_with(container.as_str()))
+            .take_while(|key| key.is_in(container))
             .cloned()
             .collect();
         for key in all {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mesos_sdk::v1;
 
 use crate::agent::docker::{ContainerPlan, Image, Started};
-use crate::agent::{ExitStatus, Finding, Probe};
+use crate::agent::{ContainerAnswer, ContainerCall, ExitStatus, Finding, Probe};
 use crate::messages::{FromAgent, ToAgent};
 
 /// The id of a container: one run of one executor.
@@ -37,6 +37,31 @@ impl ContainerKey {
             value: value.to_owned(),
             parent: parent.map(|parent| Box::new(parent.to_id())),
         }
+    }
+
+    /// The container that an id names, with those around it.
+    pub(crate) fn of(id: &v1::ContainerId) -> Self {
+        match &id.parent {
+            Some(parent) => Self::of(parent).nested(&id.value),
+            None => Self(id.value.clone()),
+        }
+    }
+
+    /// The container around this one.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        let (parent, _) = self.0.rsplit_once('.')?;
+        Some(Self(parent.to_owned()))
+    }
+
+    /// Its own id, without those around it.
+    pub(crate) fn name(&self) -> &str {
+        self.0.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// Whether it is this container, or inside of it.
+    pub(crate) fn is_in(&self, outer: &Self) -> bool {
+        let rest = self.0.strip_prefix(&outer.0);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
     /// A container inside this one.
@@ -151,6 +176,13 @@ pub enum Input {
         /// What it found.
         finding: Finding,
     },
+    /// A valid call about a container. Answered with [`Effects::answers`].
+    Container {
+        /// Which.
+        id: CallId,
+        /// The call.
+        call: ContainerCall,
+    },
     /// A valid call of an executor. Answered with [`Effects::replies`].
     FromExecutor {
         /// Which.
@@ -182,6 +214,8 @@ pub struct Effects {
     pub to_master: Vec<FromAgent>,
     /// Replies to calls of executors.
     pub replies: Vec<(CallId, Reply)>,
+    /// Answers to calls about containers.
+    pub answers: Vec<(CallId, ContainerAnswer)>,
     /// Events for executors.
     pub events: Vec<(CallId, v1::executor::Event)>,
     /// Streams of executors to end, after their events.
@@ -224,6 +258,13 @@ pub enum Action {
         container: ContainerKey,
         /// Which signal.
         signal: Signal,
+    },
+    /// Send any signal to the process group of a command.
+    Raise {
+        /// Whose.
+        container: ContainerKey,
+        /// The signal's number.
+        signal: i32,
     },
     /// Find out how a task is.
     Probe {
@@ -277,6 +318,26 @@ pub struct Launch {
     /// The image of the container that the command is to run in, which is
     /// started separately.
     pub image: Option<Image>,
+    /// The sandbox is somebody else's, and made already.
+    pub is_guest: bool,
+    /// What its input and output are.
+    pub io: Io,
+}
+
+/// What a command reads from and writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Io {
+    /// Nothing to read, and two files in its sandbox.
+    Files,
+    /// Pipes that clients attach to.
+    Streams,
+    /// A terminal that clients attach to.
+    Terminal {
+        /// Rows and columns.
+        size: Option<(u32, u32)>,
+        /// What it writes goes to its sandbox too.
+        is_logged: bool,
+    },
 }
 
 /// A directory that outlives its tasks.

@@ -13,10 +13,11 @@ use crate::agent::custom::{Custom, CustomLimits, Queued};
 use crate::agent::docker::{self, Setting};
 use crate::agent::executor::{Executor, Kind, Outcome, Phase, Stage, Task};
 use crate::agent::framework::Framework;
+use crate::agent::nested::Place;
 use crate::agent::pod::Pod;
 use crate::agent::random::Random;
 use crate::agent::task_run::{Birth, TaskRun};
-use crate::agent::{Action, Agent, AgentLimits, ContainerKey, Effects, Image, Launch, Volume};
+use crate::agent::{Action, Agent, AgentLimits, ContainerKey, Effects, Image, Io, Launch, Volume};
 use crate::time::Timestamp;
 
 /// What Apache Mesos charges a command for its executor.
@@ -24,7 +25,7 @@ const EXECUTOR_CPUS: f64 = 0.1;
 const EXECUTOR_MEM_MIB: f64 = 32.0;
 
 /// Where commands are looked for unless the task says otherwise.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Agent {
     pub(super) fn run_task(
@@ -224,6 +225,11 @@ impl Agent {
             info: info.clone(),
             container: container.clone(),
             directory: directory.clone(),
+            place: Place {
+                directory: directory.clone(),
+                environment: environment.clone(),
+                user: user.clone(),
+            },
             tasks: BTreeMap::new(),
             completed_tasks: VecDeque::new(),
             phase,
@@ -240,6 +246,8 @@ impl Agent {
                 user,
                 volumes: volumes(&self.config.work_dir, &info.resources),
                 image: None,
+                is_guest: false,
+                io: Io::Files,
             })));
         }
         Some(container)
@@ -323,25 +331,32 @@ impl Agent {
                 agent_id: &agent_id.value,
                 directory: &directory,
             };
-            launches.push(Launch {
-                container: nested.clone(),
+            let place = Place {
                 environment: surroundings.environment(
                     framework,
                     &executor.info.executor_id.value,
                     task,
                     &command,
                 ),
+                directory: directory.clone(),
+                user: user(&command, &framework.info).filter(|_| self.config.switch_user),
+            };
+            launches.push(Launch {
+                container: nested.clone(),
+                environment: place.environment.clone(),
                 directory,
                 executor_directory: Some(executor.directory.clone()),
-                user: user(&command, &framework.info).filter(|_| self.config.switch_user),
+                user: place.user.clone(),
                 volumes: volumes(&self.config.work_dir, &task.resources),
                 image: None,
+                is_guest: false,
+                io: Io::Files,
                 command,
             });
             runs.push(TaskRun::new(Birth {
                 container: nested,
                 info: task.clone(),
-                directory: executor.directory.join("tasks").join(&task.task_id.value),
+                place,
                 plan: None,
                 executor_id: executor.info.executor_id.clone(),
                 is_nested: true,
@@ -437,7 +452,14 @@ impl Agent {
             // A container is shown them by the engine.
             volumes: if image.is_some() { Vec::new() } else { volumes },
             image,
+            is_guest: false,
+            io: Io::Files,
             command,
+        };
+        let place = Place {
+            directory: directory.clone(),
+            environment: launch.environment.clone(),
+            user: launch.user.clone(),
         };
         let info = executor_info(&task, framework_id);
         let has_killing_state = framework.has_capability(Capability::TaskKillingState);
@@ -449,7 +471,7 @@ impl Agent {
             has_killing_state,
             default_grace: self.config.limits.kill_grace,
             address: self.config.address.ip(),
-            directory: directory.clone(),
+            place: place.clone(),
             plan,
             info: task,
         });
@@ -461,6 +483,7 @@ impl Agent {
             info,
             container: container.clone(),
             directory,
+            place,
             tasks: BTreeMap::from([(task.record.task_id.value.clone(), task)]),
             completed_tasks: VecDeque::new(),
             phase: Phase::Launching,

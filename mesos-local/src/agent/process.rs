@@ -9,14 +9,16 @@ use std::sync::Arc;
 
 use nix::sys::signal::{Signal as NixSignal, killpg};
 use nix::unistd::{Gid, Pid, Uid, User};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::agent::docker::Containers;
 use crate::agent::fetcher::Fetcher;
+use crate::agent::switchboard::Switchboard;
 use crate::agent::{
-    Action, AgentConfig, ContainerKey, ExitStatus, Input, Launch, Signal, Warden, probe, sandbox,
+    Action, AgentConfig, ContainerKey, ExitStatus, Input, Io, Launch, Signal, Warden, probe,
+    sandbox,
 };
 
 /// The processes and files of one agent.
@@ -27,6 +29,8 @@ pub(crate) struct Processes {
     reports: mpsc::UnboundedSender<Report>,
     containers: BTreeMap<ContainerKey, Container>,
     docker: Containers,
+    /// Where clients attach to the input and output of containers.
+    boards: BTreeMap<ContainerKey, Switchboard>,
     /// Waiters, probes and removals.
     tasks: JoinSet<()>,
 }
@@ -98,6 +102,7 @@ impl Processes {
             fetcher: Arc::new(Fetcher::new(config)),
             reports,
             containers: BTreeMap::new(),
+            boards: BTreeMap::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -115,6 +120,7 @@ impl Processes {
             } => self.docker.start(container, directory, *plan),
             Action::Complain { directory, line } => sandbox::complain(&directory, &line),
             Action::Abandon { container } => {
+                self.boards.remove(&container);
                 if self.docker.abandon(&container) {
                     return Vec::new();
                 }
@@ -127,6 +133,10 @@ impl Processes {
                     task.abort();
                 }
             }
+            Action::Raise { container, signal } => match NixSignal::try_from(signal) {
+                Ok(signal) => self.raise(&container, signal),
+                Err(error) => tracing::debug!(%container, %error, "there is no such signal"),
+            },
             Action::Signal { container, signal } => {
                 if !self.docker.signal(&container, signal) {
                     self.signal(&container, signal);
@@ -186,7 +196,7 @@ impl Processes {
                     return Vec::new();
                 };
                 match result {
-                    Ok(()) => self.start(launch, outputs, container.user),
+                    Ok(()) => self.start(launch, Some(outputs), container.user),
                     Err(message) => vec![Input::LaunchFailed {
                         container: launch.container,
                         message,
@@ -209,6 +219,9 @@ impl Processes {
             Ok(account) => account.flatten(),
             Err(message) => return vec![failure(&launch, message)],
         };
+        if launch.is_guest {
+            return self.start(launch, None, account);
+        }
         let owner = account.map(|account| (account.uid, account.gid));
         let outputs = match sandbox::create(&launch, owner) {
             Ok(outputs) => outputs,
@@ -221,7 +234,7 @@ impl Processes {
             }
         };
         if launch.command.uris.is_empty() {
-            return self.start(launch, outputs, account);
+            return self.start(launch, Some(outputs), account);
         }
         let container = launch.container.clone();
         let place = Container {
@@ -248,7 +261,7 @@ impl Processes {
     fn start(
         &mut self,
         launch: Box<Launch>,
-        outputs: sandbox::Outputs,
+        outputs: Option<sandbox::Outputs>,
         account: Option<Account>,
     ) -> Vec<Input> {
         let launch = *launch;
@@ -257,15 +270,20 @@ impl Processes {
             self.docker.prepare(container, launch.directory, image);
             return Vec::new();
         }
-        let mut command = build(
+        let spawned = spawn(
+            launch.io,
             &launch.command,
             &launch.environment,
             &launch.directory,
+            outputs,
             account,
         );
-        command.stdout(outputs.stdout).stderr(outputs.stderr);
-        let mut child = match command.spawn() {
-            Ok(child) => child,
+        let mut child = match spawned {
+            Ok((child, board)) => {
+                self.boards
+                    .extend(board.map(|board| (container.clone(), board)));
+                child
+            }
             Err(error) => {
                 // As the process that Mesos puts before a command does: it
                 // complains in the sandbox and exits with 1.
@@ -338,17 +356,26 @@ impl Processes {
         })
     }
 
+    /// Where clients attach to a container, when they can.
+    pub(crate) fn switchboard(&self, container: &ContainerKey) -> Option<Switchboard> {
+        self.boards.get(container).cloned()
+    }
+
     fn signal(&self, container: &ContainerKey, signal: Signal) {
+        let signal = match signal {
+            Signal::Terminate => NixSignal::SIGTERM,
+            Signal::Kill => NixSignal::SIGKILL,
+        };
+        self.raise(container, signal);
+    }
+
+    fn raise(&self, container: &ContainerKey, signal: NixSignal) {
         let Some(Container {
             stage: Stage::Running(group),
             ..
         }) = self.containers.get(container)
         else {
             return;
-        };
-        let signal = match signal {
-            Signal::Terminate => NixSignal::SIGTERM,
-            Signal::Kill => NixSignal::SIGKILL,
         };
         if let Err(error) = killpg(group.leader, signal) {
             tracing::debug!(%container, %error, "cannot signal a task");
@@ -374,6 +401,50 @@ fn failure(launch: &Launch, message: String) -> Input {
     }
 }
 
+/// Starts a command with the input and output it is to have.
+fn spawn(
+    io: Io,
+    info: &mesos_sdk::v1::CommandInfo,
+    environment: &[(String, String)],
+    directory: &std::path::Path,
+    outputs: Option<sandbox::Outputs>,
+    account: Option<Account>,
+) -> io::Result<(Child, Option<Switchboard>)> {
+    let attachable = |(child, board)| (child, Some(board));
+    match io {
+        Io::Files => {
+            let mut command = build(info, environment, directory, account);
+            match outputs {
+                Some(outputs) => command.stdout(outputs.stdout).stderr(outputs.stderr),
+                None => command.stdout(Stdio::null()).stderr(Stdio::null()),
+            };
+            Ok((command.spawn()?, None))
+        }
+        Io::Streams => {
+            let command = build(info, environment, directory, account);
+            Switchboard::start_piped(command).map(attachable)
+        }
+        Io::Terminal { size, is_logged } => {
+            let log = outputs.filter(|_| is_logged).map(|outputs| outputs.stdout);
+            Switchboard::start_on_terminal(info, environment, directory, account, size, log)
+                .map(attachable)
+        }
+    }
+}
+
+/// A program, the name it sees itself under, and its arguments.
+pub(crate) fn split(info: &mesos_sdk::v1::CommandInfo) -> (String, Option<String>, Vec<String>) {
+    let value = info.value.clone().unwrap_or_default();
+    if info.shell() {
+        return ("/bin/sh".to_owned(), None, vec!["-c".to_owned(), value]);
+    }
+    // The first argument is the name the program sees itself under.
+    match info.arguments.split_first() {
+        Some((name, arguments)) => (value, Some(name.clone()), arguments.to_vec()),
+        None => (value, None, Vec::new()),
+    }
+}
+
 /// A command ready to be started: its own process group, nothing to read, and
 /// no descriptor of ours.
 pub(crate) fn build(
@@ -382,19 +453,12 @@ pub(crate) fn build(
     directory: &std::path::Path,
     account: Option<Account>,
 ) -> Command {
-    let value = info.value.as_deref().unwrap_or_default();
-    let mut command = if info.shell() {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", value]);
-        command
-    } else {
-        let mut command = Command::new(value);
-        // The first argument is the name the program sees itself under.
-        if let Some((name, arguments)) = info.arguments.split_first() {
-            command.arg0(name).args(arguments);
-        }
-        command
-    };
+    let (program, name, arguments) = split(info);
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if let Some(name) = name {
+        command.arg0(name);
+    }
     command
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))

@@ -41,6 +41,7 @@ impl Agent {
     pub(super) fn unregister(&mut self, now: Timestamp, effects: &mut Effects) {
         effects.to_master.push(FromAgent::Unregister);
         self.end(now, |_| Loss::Forgotten, effects);
+        self.forget_standalone(effects);
     }
 
     /// The process of the agent has ended, and all others of the machine too
@@ -52,6 +53,9 @@ impl Agent {
             (true, false) => Loss::Streams,
         };
         self.end(now, loss, effects);
+        if with_machine {
+            self.forget_standalone(effects);
+        }
     }
 
     fn end(

@@ -11,7 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::api::AgentApi;
 use crate::agent::process::{Processes, Report};
-use crate::agent::{Action, Agent, AgentConfig, CallId, Input, Reply, Warden};
+use crate::agent::switchboard::Switchboard;
+use crate::agent::{
+    Action, Agent, AgentConfig, CallId, ContainerAnswer, ContainerCall, ContainerKey, Input, Reply,
+    Warden,
+};
 use crate::http::negotiate::Encoding;
 use crate::http::stream::EventSender;
 use crate::messages::{FromAgent, ToAgent};
@@ -54,6 +58,7 @@ impl AgentShell {
             reported,
             streams: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            asking: BTreeMap::new(),
         };
         tokio::spawn(driver.run());
         let calls = Arc::new(AtomicU64::new(1));
@@ -95,6 +100,12 @@ enum Order {
         oneshot::Sender<Reply>,
     ),
     Gone(CallId),
+    Container(
+        CallId,
+        ContainerCall,
+        Option<oneshot::Sender<ContainerAnswer>>,
+    ),
+    Switchboard(ContainerKey, oneshot::Sender<Option<Switchboard>>),
     Unregister(oneshot::Sender<()>),
     Crash(bool, oneshot::Sender<()>),
     Restart(oneshot::Sender<()>),
@@ -194,6 +205,32 @@ impl WeakHandle {
         answer.await.ok()
     }
 
+    /// A call about a container. `None` when the agent has ended.
+    pub(crate) async fn container_call(&self, call: ContainerCall) -> Option<ContainerAnswer> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Container(self.next_call(), call, Some(reply));
+        let _ = self.orders.upgrade()?.send(order);
+        answer.await.ok()
+    }
+
+    /// Whoever wanted a container has gone.
+    pub(crate) fn destroy_container(&self, container: ContainerKey) {
+        if let Some(orders) = self.orders.upgrade() {
+            let call = ContainerCall::Destroy(container);
+            let _ = orders.send(Order::Container(self.next_call(), call, None));
+        }
+    }
+
+    /// Where clients attach to a container, when they can.
+    pub(crate) async fn switchboard(&self, container: ContainerKey) -> Option<Switchboard> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self
+            .orders
+            .upgrade()?
+            .send(Order::Switchboard(container, reply));
+        answer.await.ok()?
+    }
+
     /// The stream of an executor is over.
     pub(crate) fn executor_gone(&self, id: CallId) {
         if let Some(orders) = self.orders.upgrade() {
@@ -225,6 +262,8 @@ struct Driver {
     reported: mpsc::UnboundedReceiver<Report>,
     streams: BTreeMap<CallId, Stream>,
     waiting: BTreeMap<CallId, oneshot::Sender<Reply>>,
+    /// Calls about containers.
+    asking: BTreeMap<CallId, oneshot::Sender<ContainerAnswer>>,
 }
 
 /// What the loop waits for.
@@ -268,6 +307,17 @@ impl Driver {
                     Order::Gone(id) => {
                         self.streams.remove(&id);
                         vec![Input::ExecutorGone { id }]
+                    }
+                    Order::Container(id, call, reply) => {
+                        if let Some(reply) = reply {
+                            self.asking.insert(id, reply);
+                        }
+                        vec![Input::Container { id, call }]
+                    }
+                    Order::Switchboard(container, reply) => {
+                        // Whoever asked may have gone meanwhile.
+                        let _ = reply.send(self.processes.switchboard(&container));
+                        continue;
                     }
                     Order::Unregister(done) => {
                         self.leave(Input::Unregister, done);
@@ -347,6 +397,11 @@ impl Driver {
                 }
             }
             self.answer(effects.replies);
+            for (id, answer) in effects.answers {
+                if let Some(asking) = self.asking.remove(&id) {
+                    let _ = asking.send(answer);
+                }
+            }
             self.send_events(effects.events);
             for id in effects.closes {
                 self.streams.remove(&id);

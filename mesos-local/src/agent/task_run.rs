@@ -8,7 +8,6 @@
 
 mod docker;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use mesos_sdk::v1;
@@ -16,6 +15,7 @@ use v1::task_status::{Reason, Source};
 
 use crate::agent::checks::{Check, Finding, HealthCheck, empty_check_status};
 use crate::agent::executor::Outcome;
+use crate::agent::nested::Place;
 use crate::agent::random::Random;
 use crate::agent::{Action, ContainerKey, ContainerPlan, ExitStatus, ProbeKind, Refusal, Signal};
 use crate::time::Timestamp;
@@ -31,8 +31,8 @@ pub(crate) struct TaskRun {
     pub(crate) container_pid: Option<u32>,
     /// What is particular to a task in such a container.
     docker: Option<Dockered>,
-    /// The sandbox.
-    directory: PathBuf,
+    /// What its processes see of their surroundings.
+    pub(crate) place: Place,
     executor_id: v1::ExecutorId,
     is_nested: bool,
     /// The framework knows TASK_KILLING.
@@ -98,7 +98,7 @@ pub(crate) struct Birth {
     pub(crate) has_killing_state: bool,
     pub(crate) default_grace: Duration,
     pub(crate) address: std::net::IpAddr,
-    pub(crate) directory: PathBuf,
+    pub(crate) place: Place,
     /// The container to run the command in, when it is to have one of the
     /// Docker engine.
     pub(crate) plan: Option<Result<Box<ContainerPlan>, Refusal>>,
@@ -113,7 +113,7 @@ impl TaskRun {
             pid: None,
             container_pid: None,
             docker: birth.plan.map(Dockered::Preparing),
-            directory: birth.directory,
+            place: birth.place,
             executor_id: birth.executor_id,
             is_nested: birth.is_nested,
             has_killing_state: birth.has_killing_state,

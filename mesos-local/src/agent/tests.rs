@@ -4,6 +4,7 @@ mod api;
 mod docker;
 mod executors;
 mod model;
+mod nested;
 mod pods;
 mod processes;
 mod recovery;

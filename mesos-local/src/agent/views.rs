@@ -18,7 +18,7 @@ pub(crate) use metrics::metrics;
 use crate::agent::executor::{Executor, Kind, Phase, Stage};
 use crate::agent::framework::Framework;
 use crate::agent::task_run::TaskRun;
-use crate::agent::{Agent, Usage};
+use crate::agent::{Agent, ContainerKey, Usage};
 use crate::time::Timestamp;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -121,6 +121,10 @@ pub(crate) fn containers(agent: &Agent, with_nested: bool) -> Vec<Container> {
             containers.extend(runs.map(of_run));
         }
     }
+    if with_nested {
+        let named = agent.nested.running();
+        containers.extend(named.map(|(key, pid)| of_named(key, pid)));
+    }
     containers
 }
 
@@ -141,6 +145,26 @@ fn of_executor(executor: &Executor) -> Container {
         },
         source: executor.source(),
         pid: executor.pid().or(executor.container_pid()),
+    }
+}
+
+fn of_named(key: &ContainerKey, pid: Option<u32>) -> Container {
+    Container {
+        message: get_containers::Container {
+            container_id: v1::ContainerId {
+                parent: None,
+                ..key.to_id()
+            },
+            container_status: Some(v1::ContainerStatus {
+                container_id: Some(key.to_id()),
+                executor_pid: pid,
+                ..Default::default()
+            }),
+            resource_statistics: Some(v1::ResourceStatistics::default()),
+            ..Default::default()
+        },
+        source: String::new(),
+        pid,
     }
 }
 

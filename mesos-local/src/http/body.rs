@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flate2::Compression;
@@ -120,6 +121,31 @@ impl hyper::body::Body for Body {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File { left, .. } => SizeHint::with_exact(*left),
             Kind::Events(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// The body of a request that is a stream of records, read as it comes.
+#[derive(Debug)]
+pub(crate) struct RequestStream {
+    incoming: Incoming,
+    timeout: Duration,
+}
+
+impl RequestStream {
+    pub(super) fn new(incoming: Incoming, timeout: Duration) -> Self {
+        Self { incoming, timeout }
+    }
+
+    /// The next piece; `None` when the client has ended, or says nothing for
+    /// too long.
+    pub(crate) async fn chunk(&mut self) -> Option<Bytes> {
+        loop {
+            let frame = tokio::time::timeout(self.timeout, self.incoming.frame());
+            let frame = frame.await.ok()??.ok()?;
+            if let Ok(data) = frame.into_data() {
+                return Some(data);
+            }
         }
     }
 }

@@ -33,6 +33,26 @@ impl Encoding {
         }
     }
 
+    /// Reads a call.
+    ///
+    /// # Errors
+    ///
+    /// 400 in Mesos's words.
+    pub(crate) fn decode<M: Message + Name + Default>(self, body: &Bytes) -> Result<M, Refusal> {
+        match self {
+            Self::Json => json::from_slice(body).map_err(|error| {
+                Refusal::bad_request(match &error {
+                    json::Error::Syntax { .. } => {
+                        format!("Failed to parse body into JSON: {error}")
+                    }
+                    _ => format!("Failed to convert JSON into Call protobuf: {error}"),
+                })
+            }),
+            Self::Protobuf => wire::decode(body.clone())
+                .map_err(|_| Refusal::bad_request("Failed to parse body into Call protobuf")),
+        }
+    }
+
     /// 200 with a message.
     pub(crate) fn response<M: Message + Name + Default>(self, message: &M) -> Response {
         Response::content(StatusCode::OK, self.media_type(), self.encode(message))
@@ -56,6 +76,70 @@ pub(crate) fn accepted(headers: &HeaderMap) -> Result<Encoding, Refusal> {
         })
 }
 
+/// The media type of streams of records.
+const RECORDIO: &str = "application/recordio";
+
+/// Whether a request's body is a stream of records.
+pub(crate) fn is_recordio(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content_type| content_type.as_bytes() == RECORDIO.as_bytes())
+}
+
+/// How a stream of records is to be written: its media type, and the encoding
+/// of each record.
+///
+/// # Errors
+///
+/// 406 when the client takes none that there is.
+pub(crate) fn accepted_stream(headers: &HeaderMap) -> Result<(&'static str, Encoding), Refusal> {
+    const MESSAGE_ACCEPT: HeaderName = HeaderName::from_static("message-accept");
+    let refuse = |text: &str| Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, text));
+    if let Ok(encoding) = accepted(headers) {
+        if headers.contains_key(MESSAGE_ACCEPT) {
+            return refuse("Expecting 'Message-Accept' to be not set for non-streaming responses");
+        }
+        return Ok((encoding.media_type(), encoding));
+    }
+    if !accepts_media_type(headers, RECORDIO) {
+        return refuse(
+            "Expecting 'Accept' to allow application/json or application/x-protobuf or application/recordio",
+        );
+    }
+    let takes = |encoding: &Encoding| {
+        let candidates = [encoding.media_type(), "application/*", "*/*"];
+        !headers.contains_key(MESSAGE_ACCEPT) || accepts(headers, &MESSAGE_ACCEPT, &candidates)
+    };
+    match [Encoding::Json, Encoding::Protobuf].into_iter().find(takes) {
+        Some(encoding) => Ok((RECORDIO, encoding)),
+        None => {
+            refuse("Expecting 'Message-Accept' to allow application/json or application/x-protobuf")
+        }
+    }
+}
+
+/// The encoding of the records of a request.
+///
+/// # Errors
+///
+/// 400 when it is not said, 415 when it is neither.
+pub(crate) fn message_encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    let Some(content_type) = headers.get("message-content-type") else {
+        return Err(Refusal::bad_request(
+            "Expecting 'Message-Content-Type' to be set for streaming requests",
+        ));
+    };
+    [Encoding::Json, Encoding::Protobuf]
+        .into_iter()
+        .find(|encoding| encoding.media_type().as_bytes() == content_type.as_bytes())
+        .ok_or_else(|| {
+            Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Expecting 'Message-Content-Type' of application/json or application/x-protobuf",
+            )
+        })
+}
+
 /// Reads a call in the encoding its `Content-Type` names.
 ///
 /// # Errors
@@ -70,14 +154,8 @@ pub(crate) fn decode_call<M: Message + Name + Default>(
         return Err(bad_request("Expecting 'Content-Type' to be present".into()));
     };
     match content_type.as_bytes() {
-        b"application/json" => json::from_slice(body).map_err(|error| {
-            bad_request(match &error {
-                json::Error::Syntax { .. } => format!("Failed to parse body into JSON: {error}"),
-                _ => format!("Failed to convert JSON into Call protobuf: {error}"),
-            })
-        }),
-        b"application/x-protobuf" => wire::decode(body.clone())
-            .map_err(|_| bad_request("Failed to parse body into Call protobuf".into())),
+        b"application/json" => Encoding::Json.decode(body),
+        b"application/x-protobuf" => Encoding::Protobuf.decode(body),
         _ => Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Expecting 'Content-Type' of application/json or application/x-protobuf",

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::Frame;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::connection::Scissors;
 use super::{Body, Peer};
@@ -25,18 +25,21 @@ pub(crate) fn event_stream(
 ) -> (EventSender, Body) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let queued = Arc::new(AtomicUsize::new(0));
+    let room = Arc::new(Notify::new());
     let scissors = peer.scissors();
     let body = EventBody {
         receiver,
         queued: Arc::clone(&queued),
         peer,
         on_end: OnEnd(Some(Box::new(on_end))),
+        room: Arc::clone(&room),
     };
     let sender = EventSender {
         sender,
         queued,
         limit,
         scissors,
+        room,
     };
     (sender, Body::events(body))
 }
@@ -48,6 +51,8 @@ pub(crate) struct EventSender {
     queued: Arc<AtomicUsize>,
     limit: usize,
     scissors: Scissors,
+    /// Told whenever the client has taken something, or has gone.
+    room: Arc<Notify>,
 }
 
 /// Why a record was not queued.
@@ -77,6 +82,23 @@ impl EventSender {
     }
 }
 
+impl EventSender {
+    /// Queues one record once there is room, for those who can wait.
+    pub(crate) async fn send_when_there_is_room(&self, record: Bytes) -> Result<(), SendError> {
+        loop {
+            let room = self.room.notified();
+            let queued = self.queued.load(Ordering::Acquire);
+            if queued == 0 || queued + record.len() <= self.limit {
+                return self.send(record);
+            }
+            tokio::select! {
+                () = room => {}
+                () = self.sender.closed() => return Err(SendError::Gone),
+            }
+        }
+    }
+}
+
 /// The stream was cut off rather than ended.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream was cut off")]
@@ -89,6 +111,7 @@ pub(super) struct EventBody {
     peer: Peer,
     #[expect(dead_code, reason = "acts when it is dropped")]
     on_end: OnEnd,
+    room: Arc<Notify>,
 }
 
 struct OnEnd(Option<Box<dyn FnOnce() + Send>>);
@@ -121,6 +144,7 @@ impl EventBody {
         match self.receiver.poll_recv(context) {
             Poll::Ready(Some(record)) => {
                 self.queued.fetch_sub(record.len(), Ordering::AcqRel);
+                self.room.notify_waiters();
                 Poll::Ready(Some(Ok(Frame::data(record))))
             }
             Poll::Ready(None) => Poll::Ready(None),

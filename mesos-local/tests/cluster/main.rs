@@ -2,6 +2,7 @@
 //! and an operator see it.
 
 mod client;
+mod containers;
 mod faults;
 mod http;
 mod program;

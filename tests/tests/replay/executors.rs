@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use mesos_sdk::recordio::Decoder;
 use mesos_tests::captures;
 use mesos_tests::compare;
 use mesos_tests::fixture::Fixture;
@@ -24,6 +25,7 @@ pub(crate) const PODS: &[&str] = &[
     "accept-launch-group",
     "accept-launch-group-ok",
     "agent-get_containers-nested",
+    "agent-launch-nested-container-session",
     "master-get_executors-pod",
     "stream-pods",
 ];
@@ -230,6 +232,39 @@ async fn dies(group: &Group, f: &Framework<'_>, offer: &Value) {
     );
 }
 
+/// A session in the container of the executor.
+async fn session(group: &Group, fixture: &Fixture, executor: &Value) {
+    let recorded = group.read("agent-launch-nested-container-session");
+    let mut call = recorded["request"]["body"].clone();
+    call["launch_nested_container_session"]["container_id"]["parent"] =
+        executor["container_id"].clone();
+    let headers = recorded["request"]["headers"].as_object().unwrap();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| {
+            let value = value.as_str().unwrap().parse().unwrap();
+            (name.parse::<http::HeaderName>().unwrap(), value)
+        })
+        .collect();
+    let body = call.to_string().into();
+    let stream = fixture
+        .transport
+        .open_stream(&fixture.agent, "/api/v1", headers, body)
+        .await;
+    let mut stream = stream.unwrap();
+    assert_eq!(stream.status.as_u16(), 200);
+    assert_eq!(stream.headers["content-type"], "application/recordio");
+    let mut decoder = Decoder::default();
+    let mut records: Vec<Value> = Vec::new();
+    while let Some(Ok(chunk)) = stream.body.chunk().await {
+        decoder.push(chunk);
+        while let Ok(Some(record)) = decoder.next_record() {
+            records.push(serde_json::from_slice(&record).unwrap());
+        }
+    }
+    assert_eq!(json!(records), recorded["response"]["records"]);
+}
+
 #[tokio::test]
 async fn task_groups() {
     let fixture = Fixture::start().await;
@@ -273,6 +308,7 @@ async fn task_groups() {
         }
         group.check_shape("agent-get_containers-nested", &expected, &container(&got));
     }
+    session(&group, &fixture, &got["get_containers"]["containers"][0]).await;
     f.follow("pod-1-a", &["TASK_FINISHED"]).await;
     let checked = |record: &Value| {
         let status = &record["update"]["status"];

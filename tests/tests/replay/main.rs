@@ -37,10 +37,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "shows a task group besides; shapes are compared by the agent's own tests",
     ),
     (
-        "agent-launch-nested-container-session",
-        "needs nested containers, which mesos-local does not have yet",
-    ),
-    (
         "alloc-",
         "scenes of several frameworks; the allocator's own tests hold their rules",
     ),

@@ -47,6 +47,8 @@ impl Place {
     async fn fetch(&self, uris: Vec<Uri>) -> Result<(), String> {
         let launch = Launch {
             executor_directory: None,
+            is_guest: false,
+            io: crate::agent::Io::Files,
             container: ContainerKey::new("c"),
             directory: self.sandbox(),
             command: v1::CommandInfo {

@@ -30,7 +30,7 @@ impl TaskRun {
         match plan {
             Ok(plan) => outcome.actions.push(Action::StartContainer {
                 container: self.container.clone(),
-                directory: self.directory.clone(),
+                directory: self.place.directory.clone(),
                 plan,
             }),
             Err(refusal) => {
@@ -43,7 +43,7 @@ impl TaskRun {
                     Refusal::Parameter(text) => text.clone(),
                 };
                 outcome.actions.push(Action::Complain {
-                    directory: self.directory.clone(),
+                    directory: self.place.directory.clone(),
                     line,
                 });
             }

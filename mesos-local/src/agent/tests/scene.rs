@@ -8,7 +8,7 @@ use v1::framework_info::capability::Type as Capability;
 
 use super::*;
 use crate::agent::{
-    Action, Agent, CallId, ContainerKey, Effects, ExitStatus, Input, Reply, Signal,
+    Action, Agent, CallId, ContainerAnswer, ContainerKey, Effects, ExitStatus, Input, Reply, Signal,
 };
 use crate::messages::{FromAgent, ToAgent};
 use crate::time::Timestamp;
@@ -27,6 +27,8 @@ pub(super) struct Scene {
     pub(super) replies: Vec<(CallId, Reply)>,
     pub(super) events: Vec<(CallId, v1::executor::Event)>,
     pub(super) closes: Vec<CallId>,
+    /// What was answered to calls about containers.
+    pub(super) answers: Vec<(CallId, ContainerAnswer)>,
 }
 
 impl Scene {
@@ -43,6 +45,7 @@ impl Scene {
             replies: Vec::new(),
             events: Vec::new(),
             closes: Vec::new(),
+            answers: Vec::new(),
         };
         scene.give(Input::Connected);
         scene.tell(ToAgent::Registered {
@@ -59,11 +62,13 @@ impl Scene {
             replies,
             events,
             closes,
+            answers,
         } = self.agent.step(self.now, input);
         self.actions.extend(actions);
         self.replies.extend(replies);
         self.events.extend(events);
         self.closes.extend(closes);
+        self.answers.extend(answers);
         for message in to_master {
             if let FromAgent::StatusUpdate { status, .. } = &message {
                 self.sent.push(status.clone());
