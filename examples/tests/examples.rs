@@ -52,3 +52,44 @@ fn reconcile_after_a_failover() {
         "{printed}"
     );
 }
+
+#[test]
+fn custom_executor() {
+    let printed = text(&run("custom_executor", &["local"]));
+    assert!(printed.contains("square-7 49"), "{printed}");
+    assert!(printed.ends_with("sum 385\n"), "{printed}");
+}
+
+#[test]
+fn task_group() {
+    let printed = text(&run("task_group", &["local"]));
+    for task in ["main", "side"] {
+        assert!(
+            printed.contains(&format!("{task} TASK_RUNNING")),
+            "{printed}"
+        );
+        assert!(
+            printed.contains(&format!("{task} TASK_KILLED")),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
+fn follow_stdout() {
+    let printed = text(&run("follow_stdout", &["local"]));
+    assert_eq!(printed, "line 1\nline 2\nline 3\nTASK_FINISHED\n");
+}
+
+#[test]
+fn drain_agent() {
+    let printed = text(&run("drain_agent", &["local"]));
+    assert!(
+        printed.contains("TASK_KILLED REASON_AGENT_DRAINING"),
+        "{printed}"
+    );
+    assert!(
+        printed.ends_with("operator: drained\noperator: reactivated\n"),
+        "{printed}"
+    );
+}

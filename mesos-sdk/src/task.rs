@@ -1,8 +1,12 @@
-//! Describes tasks: a command, what it needs, and whether an offer has it.
+//! Describes tasks: a command or an executor, what they need, and whether an
+//! offer has it.
 
+use bytes::Bytes;
 use mesos_proto::v1;
+use mesos_proto::v1::executor_info::Type;
 
 use crate::offer::Offer;
+use crate::operation::{self, Operation};
 use crate::resources::{Resources, Scalar};
 
 /// A task to be launched on some offer.
@@ -38,6 +42,129 @@ pub fn command(id: impl Into<String>, command: impl Into<String>) -> Task {
     }
 }
 
+/// A task that an executor of the framework's own runs. It shares the executor
+/// with every task that names the same one on the same agent.
+pub fn with_executor(id: impl Into<String>, executor: v1::ExecutorInfo) -> Task {
+    let mut task = command(id, "");
+    task.info.command = None;
+    task.info.executor = Some(executor);
+    task
+}
+
+/// An executor that is a program of the framework's own, started by a command
+/// line; see [`crate::executor`]. It asks for 0.1 processors and 32 MiB.
+pub fn custom_executor(id: impl Into<String>, command: impl Into<String>) -> v1::ExecutorInfo {
+    let mut info = executor(id, Type::Custom);
+    info.command = Some(v1::CommandInfo {
+        shell: Some(true),
+        value: Some(command.into()),
+        ..Default::default()
+    });
+    info
+}
+
+/// The executor that Mesos brings for [task groups](group). It asks for 0.1
+/// processors, 32 MiB, and 32 MiB of disk.
+pub fn default_executor(id: impl Into<String>) -> v1::ExecutorInfo {
+    let mut info = executor(id, Type::Default);
+    info.resources.push(scalar("disk", 32.0));
+    info
+}
+
+fn executor(id: impl Into<String>, kind: Type) -> v1::ExecutorInfo {
+    v1::ExecutorInfo {
+        r#type: Some(kind.into()),
+        executor_id: crate::ids::executor_id(id),
+        resources: vec![scalar("cpus", 0.1), scalar("mem", 32.0)],
+        ..Default::default()
+    }
+}
+
+fn scalar(name: &str, amount: f64) -> v1::Resource {
+    v1::Resource {
+        name: name.to_owned(),
+        r#type: v1::value::Type::Scalar.into(),
+        scalar: Some(v1::value::Scalar {
+            value: Scalar::from_f64(amount).as_f64(),
+        }),
+        ..Default::default()
+    }
+}
+
+/// Takes what is wanted out of what is left of an offer.
+fn take(left: &mut Resources, wanted: &Resources, role: &str) -> Option<Resources> {
+    let found = left.find(wanted, role)?;
+    *left = left.checked_sub(&found)?;
+    Some(found)
+}
+
+/// Tasks that live and die together, under one executor.
+///
+/// ```
+/// use mesos_sdk::task;
+///
+/// let web = task::command("web-1", "serve").cpus(0.5).mem_mib(128.0);
+/// let log = task::command("log-1", "ship-logs").cpus(0.1).mem_mib(32.0);
+/// let group = task::group(task::default_executor("pod-1"), vec![web, log]);
+/// assert_eq!(group.tasks().len(), 2);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Group {
+    executor: v1::ExecutorInfo,
+    tasks: Vec<Task>,
+}
+
+/// A group of tasks under an executor, as a rule a [`default_executor`].
+#[must_use]
+pub fn group(executor: v1::ExecutorInfo, tasks: Vec<Task>) -> Group {
+    Group { executor, tasks }
+}
+
+impl Group {
+    /// Its tasks.
+    #[must_use]
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// Whether the offer has what the tasks and the executor ask for.
+    #[must_use]
+    pub fn fits(&self, offer: &Offer) -> bool {
+        self.place(offer).is_some()
+    }
+
+    /// The operation that launches the group on this offer. When the offer lacks
+    /// something it asks for it all the same, and Mesos says what is missing.
+    #[must_use]
+    pub fn on(&self, offer: &Offer) -> Operation {
+        let (executor, tasks) = self.place(offer).unwrap_or_else(|| {
+            let executor = Resources::from(self.executor.resources.as_slice());
+            let tasks = self.tasks.iter().map(|task| task.resources.clone());
+            (executor, tasks.collect())
+        });
+        let executor = v1::ExecutorInfo {
+            resources: executor.into_vec(),
+            ..self.executor.clone()
+        };
+        let infos = self.tasks.iter().zip(tasks);
+        let infos = infos.map(|(task, resources)| v1::TaskInfo {
+            agent_id: offer.agent_id().clone(),
+            resources: resources.into_vec(),
+            ..task.info.clone()
+        });
+        operation::launch_group(executor, infos.collect())
+    }
+
+    fn place(&self, offer: &Offer) -> Option<(Resources, Vec<Resources>)> {
+        let mut left = offer.resources().clone();
+        let executor = Resources::from(self.executor.resources.as_slice());
+        let executor = take(&mut left, &executor, offer.role())?;
+        let tasks = self.tasks.iter();
+        let tasks = tasks.map(|task| take(&mut left, &task.resources, offer.role()));
+        Some((executor, tasks.collect::<Option<_>>()?))
+    }
+}
+
 impl Task {
     /// The name that people see; by default the id.
     #[must_use]
@@ -67,14 +194,14 @@ impl Task {
     /// Any scalar resource.
     #[must_use]
     pub fn scalar(mut self, name: &str, amount: f64) -> Self {
-        self.resources.push(v1::Resource {
-            name: name.to_owned(),
-            r#type: v1::value::Type::Scalar as i32,
-            scalar: Some(v1::value::Scalar {
-                value: Scalar::from_f64(amount).as_f64(),
-            }),
-            ..Default::default()
-        });
+        self.resources.push(scalar(name, amount));
+        self
+    }
+
+    /// Bytes for the executor.
+    #[must_use]
+    pub fn data(mut self, data: impl Into<Bytes>) -> Self {
+        self.info.data = Some(data.into());
         self
     }
 
@@ -97,13 +224,11 @@ impl Task {
         &self.resources
     }
 
-    /// Whether the offer has what the task asks for.
+    /// Whether the offer has what the task and its executor ask for. An executor
+    /// that runs there already asks for nothing more; Mesos counts it once.
     #[must_use]
     pub fn fits(&self, offer: &Offer) -> bool {
-        offer
-            .resources()
-            .find(&self.resources, offer.role())
-            .is_some()
+        self.place(offer).is_some()
     }
 
     /// The task for this offer: its agent, and resources as they were offered.
@@ -111,11 +236,30 @@ impl Task {
     /// Mesos says what is missing.
     #[must_use]
     pub fn on(&self, offer: &Offer) -> v1::TaskInfo {
-        let found = offer.resources().find(&self.resources, offer.role());
-        v1::TaskInfo {
+        let (resources, executor) = self.place(offer).unwrap_or_else(|| {
+            let executor = self.info.executor.as_ref();
+            let executor = executor.map(|info| Resources::from(info.resources.as_slice()));
+            (self.resources.clone(), executor)
+        });
+        let mut info = v1::TaskInfo {
             agent_id: offer.agent_id().clone(),
-            resources: found.unwrap_or_else(|| self.resources.clone()).into_vec(),
+            resources: resources.into_vec(),
             ..self.info.clone()
+        };
+        if let (Some(info), Some(resources)) = (&mut info.executor, executor) {
+            info.resources = resources.into_vec();
         }
+        info
+    }
+
+    fn place(&self, offer: &Offer) -> Option<(Resources, Option<Resources>)> {
+        let mut left = offer.resources().clone();
+        let resources = take(&mut left, &self.resources, offer.role())?;
+        let Some(executor) = &self.info.executor else {
+            return Some((resources, None));
+        };
+        let executor = Resources::from(executor.resources.as_slice());
+        let executor = take(&mut left, &executor, offer.role())?;
+        Some((resources, Some(executor)))
     }
 }

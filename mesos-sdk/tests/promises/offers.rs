@@ -175,3 +175,34 @@ async fn offers_end_with_their_subscription() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_executor_and_each_task_of_a_group_have_their_share_of_the_offer() {
+    let (mut master, mut framework, stream) = start(OnUpdate::Succeed).await;
+    stream.send(offers(&["o-1"])).await;
+    let offer = framework.sees_offers().await.remove(0);
+    // Of 4 cpus the executor takes 0.1.
+    let single = |cpus| {
+        let executor = task::custom_executor("e", "run");
+        task::with_executor("t", executor).cpus(cpus).mem_mib(32.0)
+    };
+    assert!(single(3.9).fits(&offer) && !single(4.0).fits(&offer));
+    let info = single(1.0).on(&offer);
+    let executor = info.executor.unwrap();
+    assert!(info.command.is_none());
+    assert!(executor.resources[0].allocation_info.is_some());
+
+    let group = |cpus| {
+        let task = |id| task::command(id, "true").cpus(cpus).mem_mib(32.0);
+        let executor = task::custom_executor("e", "run");
+        task::group(executor, vec![task("a"), task("b")])
+    };
+    assert!(group(1.95).fits(&offer) && !group(2.0).fits(&offer));
+    let operation = group(1.0).on(&offer).into();
+    offer.accept(vec![operation], None).await.unwrap();
+    let accept = master.expect(Type::Accept).await.call.accept.unwrap();
+    let launch = accept.operations[0].launch_group.as_ref().unwrap();
+    let tasks = &launch.task_group.tasks;
+    assert_eq!(tasks.len(), 2);
+    assert!(tasks.iter().all(|task| task.agent_id.value == "A-1"));
+}
