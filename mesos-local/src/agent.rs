@@ -57,6 +57,8 @@ pub use shell::{AgentHandle, AgentShell, MasterLink};
 pub use warden::Warden;
 
 use crate::messages::{AgentRegistration, FromAgent, ToAgent};
+
+use crate::security::Claims;
 use crate::time::Timestamp;
 use executor::Phase;
 use framework::Framework;
@@ -154,6 +156,15 @@ impl Agent {
     #[must_use]
     pub fn id(&self) -> Option<&v1::AgentId> {
         self.id.as_ref()
+    }
+
+    /// Whether a container is there and is the executor's.
+    pub(crate) fn has_container(&self, claims: &Claims) -> bool {
+        let container = ContainerKey::new(&claims.cid);
+        let owner = self.containers.get(&container);
+        owner.is_some_and(|(framework, executor)| {
+            *framework == claims.fid && *executor == claims.eid
+        })
     }
 
     /// Whether the master has confirmed the agent.

@@ -7,13 +7,16 @@ mod acls;
 mod guard;
 mod identity;
 mod secrets;
+mod token;
 
 pub use acls::{Acls, AclsError};
 pub use identity::{Identity, IdentityError};
 pub use secrets::{Secrets, SecretsError};
+pub use token::TokenKey;
 
 pub(crate) use acls::Action;
 pub(crate) use guard::{Guard, Realm};
+pub(crate) use token::Claims;
 
 /// What a cluster asks. The default asks nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +30,8 @@ pub struct Security {
     pub authenticate_readwrite: bool,
     /// Agents of other processes must say who they are.
     pub authenticate_agents: bool,
+    /// Executors must show the token that they were started with.
+    pub authenticate_executors: bool,
     /// The principals there are.
     pub secrets: Secrets,
     /// As whom agents join a master that authenticates agents; one of its

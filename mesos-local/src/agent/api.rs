@@ -112,8 +112,7 @@ impl AgentApi {
             return Ok(Response::not_found());
         };
         if endpoint == "api/v1/executor" {
-            let buffer = self.config.limits.executor_buffer_bytes;
-            return executor_api::answer(&self.agent, buffer, request).await;
+            return executor_api::answer(&self.agent, &self.config, request).await;
         }
         if let Some(stream) = request.stream.take() {
             return match endpoint {

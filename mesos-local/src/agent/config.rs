@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use mesos_sdk::v1;
 
+use crate::security::TokenKey;
+
 use crate::agent::EngineAddress;
 
 /// Everything an agent has to know before it can register.
@@ -35,6 +37,10 @@ pub struct AgentConfig {
     pub seed: u64,
     /// Tasks run as the user their command or framework names; needs root.
     pub switch_user: bool,
+    /// Signs the tokens that executors show, where they have to.
+    pub tokens: Option<TokenKey>,
+    /// Whether the agent's HTTP API is in TLS.
+    pub is_https: bool,
     /// Where the Docker engine listens that runs containers.
     pub docker: EngineAddress,
     /// Limits and delays.

@@ -7,18 +7,32 @@ use mesos_sdk::v1;
 use v1::executor::Call;
 use v1::executor::call::Type;
 
-use crate::agent::Reply;
 use crate::agent::shell::{Stream, WeakHandle};
+use crate::agent::{AgentConfig, Reply};
 use crate::http::negotiate::{accepted, decode_call};
 use crate::http::stream::event_stream;
 use crate::http::{Refusal, Request, Response};
+use crate::security::Claims;
+
+/// What an executor without its token is asked for.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"mesos-agent-executor\"");
 
 /// Answers one request.
 pub(crate) async fn answer(
     agent: &WeakHandle,
-    buffer_bytes: usize,
+    config: &AgentConfig,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let mut claims = None;
+    if let Some(tokens) = &config.tokens {
+        claims = tokens.authenticate(&request.headers);
+        if claims.is_none() {
+            return Ok(
+                Response::text(StatusCode::UNAUTHORIZED, "401 Unauthorized.")
+                    .with(header::WWW_AUTHENTICATE, CHALLENGE),
+            );
+        }
+    }
     if request.method != Method::POST {
         return Ok(Response::method_not_allowed("POST", &request.method));
     }
@@ -26,6 +40,11 @@ pub(crate) async fn answer(
     validate(&call).map_err(|text| {
         Refusal::bad_request(format!("Failed to validate Executor::Call: {text}"))
     })?;
+    if let Some(claims) = claims
+        && !is_of(agent, claims, &call).await
+    {
+        return Err(Refusal::forbidden());
+    }
     if call.r#type() != Type::Subscribe {
         let id = agent.next_call();
         let reply = agent.executor_call(id, call, None).await;
@@ -34,9 +53,13 @@ pub(crate) async fn answer(
     let encoding = accepted(&request.headers)?;
     let id = agent.next_call();
     let told = agent.clone();
-    let (events, body) = event_stream(request.peer, buffer_bytes, move || {
-        told.executor_gone(id);
-    });
+    let (events, body) = event_stream(
+        request.peer,
+        config.limits.executor_buffer_bytes,
+        move || {
+            told.executor_gone(id);
+        },
+    );
     let stream = Stream { encoding, events };
     let status = finish(agent.executor_call(id, call, Some(stream)).await)?;
     let mut response = Response::empty(status).with(
@@ -45,6 +68,16 @@ pub(crate) async fn answer(
     );
     response.body = body;
     Ok(response)
+}
+
+/// Whether a token is the one of the executor that calls, and of its present
+/// container.
+async fn is_of(agent: &WeakHandle, claims: Claims, call: &Call) -> bool {
+    if claims.fid != call.framework_id.value || claims.eid != call.executor_id.value {
+        return false;
+    }
+    let known = agent.ask(move |agent, _| agent.has_container(&claims));
+    known.await == Some(true)
 }
 
 fn finish(reply: Option<Reply>) -> Result<StatusCode, Refusal> {

@@ -18,6 +18,7 @@ use crate::agent::pod::Pod;
 use crate::agent::random::Random;
 use crate::agent::task_run::{Birth, TaskRun};
 use crate::agent::{Action, Agent, AgentLimits, ContainerKey, Effects, Image, Io, Launch, Volume};
+use crate::security::Claims;
 use crate::time::Timestamp;
 
 /// What Apache Mesos charges a command for its executor.
@@ -205,7 +206,15 @@ impl Agent {
             agent_id: &agent_id.value,
             directory: &directory,
         };
-        let environment = surroundings.of_executor(framework, info, &command);
+        let mut environment = surroundings.of_executor(framework, info, &command);
+        if let Some(tokens) = &self.config.tokens {
+            let token = tokens.issue(&Claims {
+                cid: container.to_string(),
+                eid: info.executor_id.value.clone(),
+                fid: framework_id.value.clone(),
+            });
+            environment.push(("MESOS_EXECUTOR_AUTHENTICATION_TOKEN".into(), token));
+        }
         let user = user(&command, &framework.info).filter(|_| self.config.switch_user);
         let limits = &self.config.limits;
         let is_default = info.r#type() == v1::executor_info::Type::Default;
@@ -768,6 +777,9 @@ impl Surroundings<'_> {
         if is_checkpointing {
             variables.push(("MESOS_RECOVERY_TIMEOUT".into(), "15mins".into()));
             variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX".into(), "2secs".into()));
+        }
+        if self.config.is_https {
+            variables.push(("LIBPROCESS_SSL_ENABLED".into(), "1".into()));
         }
         variables
     }

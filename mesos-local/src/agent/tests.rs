@@ -9,6 +9,7 @@ mod pods;
 mod processes;
 mod recovery;
 mod scene;
+mod tokens;
 mod warden;
 
 use std::path::Path;
@@ -33,6 +34,8 @@ fn config(work_dir: &Path) -> AgentConfig {
         attributes_flag: String::new(),
         seed: 7,
         switch_user: true,
+        tokens: None,
+        is_https: false,
         docker: EngineAddress::default(),
         limits: AgentLimits::default(),
     }

@@ -39,6 +39,10 @@ pub(super) struct SecurityArguments {
     #[arg(long, env = "MESOS_LOCAL_AUTHENTICATE_AGENTS", requires_all = ["credentials", "zookeeper"])]
     authenticate_agents: bool,
 
+    /// Executors must show the token that they were started with.
+    #[arg(long, env = "MESOS_LOCAL_AUTHENTICATE_EXECUTORS")]
+    authenticate_executors: bool,
+
     /// The principals there are and their secrets: JSON as Mesos has it, or
     /// lines of both.
     #[arg(long, env = "MESOS_LOCAL_CREDENTIALS", value_name = "FILE")]
@@ -94,6 +98,7 @@ impl SecurityArguments {
         security.authenticate_readonly = self.authenticate_http_readonly;
         security.authenticate_readwrite = self.authenticate_http_readwrite;
         security.authenticate_agents = self.authenticate_agents;
+        security.authenticate_executors = self.authenticate_executors;
         if let Some(path) = self.credentials {
             security.secrets = Secrets::read(&path).map_err(|error| refuse(&error))?;
         }

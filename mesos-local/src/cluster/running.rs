@@ -25,7 +25,7 @@ use crate::agent::{
 use crate::http::{Limits, ServerControl, serve};
 use crate::master_api::{self, MasterApi};
 use crate::scratch;
-use crate::security::{Guard, Security};
+use crate::security::{Guard, Security, TokenKey};
 use crate::version::MESOS_VERSION;
 
 /// What the cluster is told. Each order is answered when it is carried out.
@@ -69,6 +69,13 @@ impl Plan {
         let seed = config.seed.unwrap_or_else(random_seed);
         let docker = engine(&config)?;
         let count = config.agents.len();
+        let tokens = match config.security.authenticate_executors {
+            true => Some(TokenKey::random().map_err(|source| Error::Start {
+                what: "with tokens for executors".to_owned(),
+                source,
+            })?),
+            false => None,
+        };
         let mut agents = Vec::with_capacity(count);
         for (index, spec) in config.agents.iter().enumerate() {
             let place = places::agent(&config, index)?;
@@ -88,6 +95,8 @@ impl Plan {
                 },
                 version: MESOS_VERSION.to_owned(),
                 seed: seed.wrapping_add(index as u64 + 1),
+                tokens: tokens.clone(),
+                is_https: config.security.identity.is_some(),
                 switch_user: config.switch_user && nix::unistd::Uid::effective().is_root(),
                 docker: docker.clone(),
                 limits: AgentLimits {

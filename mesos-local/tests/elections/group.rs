@@ -15,13 +15,24 @@ async fn masters_elect_and_followers_send_on() {
     };
     let client = server.client().await;
     let group = format!("zk://127.0.0.1:{}/some/mesos", server.port);
-    let first = Program::start(&group, &["--agents", "0"]);
+    let mut secrets = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut secrets, b"agents a-secret\n").unwrap();
+    let secrets = secrets.path().to_str().unwrap();
+    let master = [
+        "--agents",
+        "0",
+        "--authenticate-agents",
+        "--credentials",
+        secrets,
+    ];
+    let first = Program::start(&group, &master);
     in_time("a leader", async {
         while first.leader().await != Some(first.master.port()) {}
     })
     .await;
-    let second = Program::start(&group, &["--agents", "0"]);
-    let third = Program::start(&group, &["--agents", "1", "--agents-only"]);
+    let second = Program::start(&group, &master);
+    let agent = ["--agents", "1", "--agents-only", "--credential", secrets];
+    let third = Program::start(&group, &agent);
     for follower in [&second, &third] {
         in_time("the leader's name", async {
             while follower.leader().await != Some(first.master.port()) {}
@@ -82,6 +93,11 @@ async fn masters_elect_and_followers_send_on() {
     for path in ["/health", "/version", "/metrics/snapshot"] {
         assert_eq!(second.get(path).await.status, StatusCode::OK, "{path}");
     }
+    // Nobody but agents that say who they are may join.
+    assert_eq!(
+        first.get("/mesos-local/link").await.status,
+        StatusCode::UNAUTHORIZED
+    );
     // The agent of the third process is with the leader of the first.
     in_time("the agent", async {
         loop {

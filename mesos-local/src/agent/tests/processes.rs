@@ -33,14 +33,17 @@ impl Place {
 
     /// An agent that uses this Docker engine.
     pub(super) async fn with_engine(docker: EngineAddress) -> Self {
+        Self::with(|config| config.docker = docker).await
+    }
+
+    /// An agent that is told something else.
+    pub(super) async fn with(change: impl FnOnce(&mut AgentConfig)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(directory.path(), open).unwrap();
         let warden = Arc::new(Warden::start(&directory.path().join("work"), true).unwrap());
-        let config = AgentConfig {
-            docker,
-            ..config(&warden.work_dir().join("0"))
-        };
+        let mut config = config(&warden.work_dir().join("0"));
+        change(&mut config);
         let agent = AgentShell::start(config, Arc::clone(&warden)).unwrap();
         let (to_master, from_agent) = mpsc::unbounded_channel();
         let (to_agent, from_master) = mpsc::unbounded_channel();
