@@ -4,17 +4,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::crypto::ring;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use mesos_sdk::address::HostAddress;
+use mesos_sdk::transport::{BodyStream, StreamResponse, Transport, TransportConfig};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::OnceCell;
 
 use super::too_large;
 use crate::agent::AgentLimits;
@@ -23,15 +16,17 @@ use crate::agent::AgentLimits;
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_REDIRECTS: usize = 10;
 
-type HttpClient = Client<HttpConnector, Empty<Bytes>>;
-type HttpsClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+/// Gets files. Certificates of the system are read when they are needed first.
+#[derive(Debug)]
+pub(super) struct Downloads(Transport);
 
-/// Clients, made when they are needed: reading the certificates of the system
-/// takes longer than most tasks.
-#[derive(Debug, Default)]
-pub(super) struct Downloads {
-    http: OnceCell<HttpClient>,
-    https: OnceCell<HttpsClient>,
+impl Default for Downloads {
+    fn default() -> Self {
+        Self(Transport::new(TransportConfig {
+            request_timeout: STALL_TIMEOUT,
+            ..TransportConfig::default()
+        }))
+    }
 }
 
 impl Downloads {
@@ -44,61 +39,42 @@ impl Downloads {
     ) -> io::Result<()> {
         let mut uri: Uri = url.replace(' ', "%20").parse().map_err(io::Error::other)?;
         for _ in 0..=MAX_REDIRECTS {
-            let response = stall(self.get(&uri)).await??;
+            let response = self.get(&uri).await?;
             if let Some(next) = redirection(&uri, &response)? {
                 uri = next;
                 continue;
             }
-            if !response.status().is_success() {
+            if !response.status.is_success() {
                 return Err(io::Error::other(format!(
                     "Error downloading resource, received HTTP return code {}",
-                    response.status().as_u16()
+                    response.status.as_u16()
                 )));
             }
-            return save(response.into_body(), path, limits.max_fetch_bytes).await;
+            return save(response.body, path, limits.max_fetch_bytes).await;
         }
         Err(io::Error::other("it is redirected too often"))
     }
 
-    async fn get(&self, uri: &Uri) -> io::Result<Response<Incoming>> {
-        let request = Request::get(uri)
-            .header(header::ACCEPT, "*/*")
-            .body(Empty::new())
-            .map_err(io::Error::other)?;
-        let response = if uri.scheme_str() == Some("https") {
-            let client = self.https.get_or_try_init(async || https()).await?;
-            client.request(request).await
-        } else {
-            let client = self
-                .http
-                .get_or_init(async || Client::builder(TokioExecutor::new()).build_http())
-                .await;
-            client.request(request).await
+    async fn get(&self, uri: &Uri) -> io::Result<StreamResponse> {
+        let is_https = uri.scheme_str() == Some("https");
+        let host = uri.host().unwrap_or_default();
+        let server = HostAddress {
+            is_https,
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
         };
-        response.map_err(|error| {
-            // The outer message only says that something failed.
-            let mut deepest: &dyn std::error::Error = &error;
-            while let Some(source) = deepest.source() {
-                deepest = source;
-            }
-            io::Error::other(format!("Error downloading resource: {deepest}"))
-        })
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        let response = self.0.open_download(&server, path, headers).await;
+        response.map_err(|error| io::Error::other(format!("Error downloading resource: {error}")))
     }
 }
 
-fn https() -> io::Result<HttpsClient> {
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(ring::default_provider())?
-        .https_or_http()
-        .enable_http1()
-        .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
-}
-
 /// Where a response sends us, if it does.
-fn redirection(uri: &Uri, response: &Response<Incoming>) -> io::Result<Option<Uri>> {
+fn redirection(uri: &Uri, response: &StreamResponse) -> io::Result<Option<Uri>> {
     let is_redirection = matches!(
-        response.status(),
+        response.status,
         StatusCode::MOVED_PERMANENTLY
             | StatusCode::FOUND
             | StatusCode::SEE_OTHER
@@ -106,7 +82,7 @@ fn redirection(uri: &Uri, response: &Response<Incoming>) -> io::Result<Option<Ur
             | StatusCode::PERMANENT_REDIRECT
     );
     let location = response
-        .headers()
+        .headers
         .get(header::LOCATION)
         .and_then(|location| location.to_str().ok());
     let (true, Some(location)) = (is_redirection, location) else {
@@ -128,22 +104,20 @@ fn redirection(uri: &Uri, response: &Response<Incoming>) -> io::Result<Option<Ur
     next.parse().map(Some).map_err(io::Error::other)
 }
 
-async fn save(mut body: Incoming, path: &Path, limit: u64) -> io::Result<()> {
+async fn save(mut body: BodyStream, path: &Path, limit: u64) -> io::Result<()> {
     let mut file = tokio::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(path)
         .await?;
     let mut written = 0;
-    while let Some(frame) = stall(body.frame()).await? {
-        let frame = frame.map_err(io::Error::other)?;
-        if let Some(data) = frame.data_ref() {
-            written += data.len() as u64;
-            if written > limit {
-                return Err(too_large(limit));
-            }
-            file.write_all(data).await?;
+    while let Some(chunk) = stall(body.chunk()).await? {
+        let chunk = chunk.map_err(io::Error::other)?;
+        written += chunk.len() as u64;
+        if written > limit {
+            return Err(too_large(limit));
         }
+        file.write_all(&chunk).await?;
     }
     file.flush().await
 }

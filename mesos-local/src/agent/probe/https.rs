@@ -4,41 +4,51 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::Uri;
+use http::{HeaderValue, Request, Uri, header};
 use http_body_util::Empty;
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// GETs a URI and returns the status of the answer.
 pub(super) async fn ask(uri: Uri) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(config())
-        .https_only()
-        .enable_http1()
-        .build();
-    let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
-    let response = client.get(uri).await?;
+    let host = uri.host().ok_or("the URI has no host")?;
+    let host = host.trim_matches(['[', ']']).to_owned();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = Request::get(path)
+        .header(header::HOST, HeaderValue::try_from(authority)?)
+        .body(Empty::<Bytes>::new())?;
+    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))).await?;
+    let tls = connector()
+        .connect(ServerName::try_from(host)?, tcp)
+        .await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
+    // It ends with the sender.
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
     Ok(u32::from(response.status().as_u16()))
 }
 
 /// Made once: every probe of every task uses the same.
-fn config() -> ClientConfig {
-    static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
+fn connector() -> TlsConnector {
+    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     let make = || {
         let provider = Arc::new(ring::default_provider());
-        ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .expect("the provider knows the usual versions")
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-            .with_no_client_auth()
+            .with_no_client_auth();
+        Arc::new(config)
     };
-    CONFIG.get_or_init(make).clone()
+    TlsConnector::from(Arc::clone(CONFIG.get_or_init(make)))
 }
 
 /// Takes every certificate, but wants its key to be used.
