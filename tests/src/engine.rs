@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{CreateImageOptionsBuilder, ListContainersOptionsBuilder};
 use bytes::Bytes;
 use futures::StreamExt;
 use tempfile::TempDir;
@@ -130,6 +130,21 @@ impl Engine {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The names of all containers, running or not.
+    ///
+    /// # Panics
+    ///
+    /// When the engine does not say.
+    pub async fn containers(&self) -> Vec<String> {
+        let all = ListContainersOptionsBuilder::default().all(true).build();
+        let list = self.client.list_containers(Some(all)).await;
+        list.expect("a list")
+            .into_iter()
+            .flat_map(|container| container.names.unwrap_or_default())
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .collect()
     }
 
     /// Makes `bb:latest`: busybox and the names it answers to.

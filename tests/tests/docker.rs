@@ -13,7 +13,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use bollard::query_parameters::ListContainersOptionsBuilder;
 use mesos_sdk::address::HostAddress;
 use mesos_tests::engine::Engine;
 use mesos_tests::fixture::{Fixture, PATIENCE};
@@ -46,16 +45,6 @@ async fn running(f: &Framework<'_>, task: &str) -> Value {
     status
 }
 
-/// The names of the engine's containers, running or not.
-async fn containers(engine: &Engine) -> Vec<String> {
-    let all = ListContainersOptionsBuilder::default().all(true).build();
-    let list = engine.client.list_containers(Some(all)).await.unwrap();
-    list.into_iter()
-        .flat_map(|container| container.names.unwrap_or_default())
-        .map(|name| name.trim_start_matches('/').to_owned())
-        .collect()
-}
-
 async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let waiting = async {
         while !condition().await {
@@ -68,7 +57,7 @@ async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut()
 
 async fn is_gone(engine: &Engine, name: &str) {
     until("the container is removed", || async {
-        !containers(engine).await.iter().any(|known| known == name)
+        !engine.containers().await.iter().any(|known| known == name)
     })
     .await;
 }
@@ -214,7 +203,7 @@ async fn the_cluster_takes_its_containers_with_it() {
     .await;
     let running = running(&f, "stays").await;
     let name = id_of(&running);
-    assert!(containers(engine).await.contains(&name));
+    assert!(engine.containers().await.contains(&name));
     drop(f);
     // Dropped, not stopped.
     drop(fixture);
@@ -244,7 +233,7 @@ async fn no_container_outlives_a_holder_that_is_killed() {
         .map(Result::unwrap)
         .find_map(|line| Some(line.split_once("holding ")?.1.to_owned()))
         .unwrap();
-    assert!(containers(engine).await.contains(&name));
+    assert!(engine.containers().await.contains(&name));
     // SIGKILL.
     holder.kill().unwrap();
     holder.wait().unwrap();
@@ -278,10 +267,10 @@ async fn a_limit_and_a_check_by_command() {
     let f = Framework::subscribe(&fixture, framework_info("docks"), None).await;
     f.launch(|offer| {
         let mut task = container(offer, "checked", "sleep 100", json!({"parameters": [
-            {"key": "ulimit", "value": "nofile=777:888"}, {"key": "user", "value": "1234"},
+            {"key": "ulimit", "value": "cpu=777:888"}, {"key": "user", "value": "1234"},
             {"key": "tmpfs", "value": "/tmp"}, {"key": "env", "value": "EXTRA=1"}]}));
         task["check"] = json!({"type": "COMMAND", "delay_seconds": 0.0, "interval_seconds": 0.1, "command":
-            {"command": {"value": "[ $(ulimit -n) = 777 ] || exit 1; [ $(id -u) = 1234 ] || exit 2; [ $EXTRA$MORE = 12 ] || exit 3; exit 7",
+            {"command": {"value": "[ $(ulimit -t) = 777 ] || exit 1; [ $(id -u) = 1234 ] || exit 2; [ $EXTRA$MORE = 12 ] || exit 3; exit 7",
                 "environment": {"variables": [{"name": "MORE", "value": "2"}]}}}});
         task["resources"] = resources(0.5, 64.0);
         task
