@@ -334,6 +334,7 @@ impl Master {
     /// Reacts to one input.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Effects {
         self.now = now.max(self.now);
+        self.run_batch();
         match input {
             Input::Subscribe {
                 connection,
@@ -383,14 +384,8 @@ impl Master {
         let agents = self.state.agents.values().map(|agent| agent.next_ping);
         let recovered = self.state.recovered_agents.values().map(|(_, at)| *at);
         let offers = self.state.offer_deadlines.iter().map(|(at, _)| *at).next();
-        // Runs of the allocator that could give nothing are left out.
-        let allocation = self
-            .allocator
-            .next_news(self.now)
-            .into_iter()
-            .chain(self.next_inverse_offer())
-            .min()
-            .map(|news| news.max(self.next_allocation));
+        // Batches that could give nothing are left out.
+        let allocation = self.next_news(self.now).map(|news| self.tick_after(news));
         frameworks
             .chain(operators)
             .chain(agents)
@@ -408,19 +403,44 @@ impl Master {
         self.give_recovered_agents_up();
         self.finish_draining();
         self.rescind_old_offers();
-        if self.next_allocation <= self.now {
-            self.next_allocation = self.next_tick();
+    }
+
+    /// Allocates a batch, when one was due since the last step and there is
+    /// something to give. What this step frees waits for the next.
+    fn run_batch(&mut self) {
+        if self.now < self.next_allocation {
+            return;
+        }
+        let last_news = self.next_allocation;
+        self.next_allocation = self.next_tick();
+        let is_due = self
+            .next_news(last_news)
+            .is_some_and(|news| news + self.config.allocation_interval <= self.next_allocation);
+        if is_due {
             self.allocate();
         }
     }
 
+    /// When there is, or was, something to allocate.
+    fn next_news(&self, now: Timestamp) -> Option<Timestamp> {
+        let news = self.allocator.next_news(now).into_iter();
+        news.chain(self.next_inverse_offer()).min()
+    }
+
+    /// The first batch at or after a time.
+    fn tick_after(&self, time: Timestamp) -> Timestamp {
+        let interval = self.config.allocation_interval.as_nanos().max(1);
+        let ahead = time
+            .since(self.next_allocation)
+            .as_nanos()
+            .div_ceil(interval);
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        self.next_allocation + self.config.allocation_interval.saturating_mul(ahead)
+    }
+
     /// The next of the ticks at which batches are allocated.
     fn next_tick(&self) -> Timestamp {
-        let interval = self.config.allocation_interval.as_nanos().max(1);
-        let since = self.now.since(self.next_allocation).as_nanos();
-        let ticks = u32::try_from(since / interval).unwrap_or(u32::MAX);
-        let ahead = ticks.saturating_add(1);
-        self.next_allocation + self.config.allocation_interval.saturating_mul(ahead)
+        self.tick_after(self.now + Duration::from_nanos(1))
     }
 
     fn notice(&mut self, text: String) {

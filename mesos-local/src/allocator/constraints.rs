@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesos_sdk::v1;
 use mesos_sdk::v1::scheduler::attribute_constraint::{Predicate, Selector, predicate, selector};
+use mesos_sdk::v1::scheduler::offer_constraints::RoleConstraints;
 use mesos_sdk::v1::scheduler::{AttributeConstraint, OfferConstraints};
 use regex::{Regex, RegexBuilder};
 
@@ -16,30 +17,37 @@ const LARGEST_REGEX: usize = 64 * 1024;
 ///
 /// # Errors
 ///
-/// Mesos's text for the first that is wrong.
+/// Mesos's text for the first that is wrong, its missing spaces included.
 pub fn validate(constraints: &OfferConstraints, roles: &BTreeSet<String>) -> Result<(), String> {
     for (role, constraints) in &constraints.role_constraints {
-        if !roles.contains(role) {
+        validate_role(role, constraints)
+            .map_err(|error| format!("Offer constraints are not valid: {error}"))?;
+    }
+    let mut constrained = constraints.role_constraints.keys();
+    match constrained.find(|role| !roles.contains(*role)) {
+        Some(role) => Err(format!(
+            "Offer constraints specify `role_constraints` for a role '{role}'not contained in the set of roles"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn validate_role(role: &str, constraints: &RoleConstraints) -> Result<(), String> {
+    if constraints.groups.is_empty() {
+        return Err(format!(
+            "'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role {role}"
+        ));
+    }
+    for group in &constraints.groups {
+        if group.attribute_constraints.is_empty() {
             return Err(format!(
-                "Offer constraints specify role '{role}' which is not contained in the set of roles"
+                "'OfferConstraints::RoleConstraints::groups' for role {role}contains an empty RoleConstraints::Group"
             ));
         }
-        if constraints.groups.is_empty() {
-            return Err(format!(
-                "'OfferConstraints::role_constraints' has an empty 'RoleConstraints' for a role {role}"
-            ));
-        }
-        for group in &constraints.groups {
-            if group.attribute_constraints.is_empty() {
-                return Err(format!(
-                    "A role {role} has an empty 'RoleConstraints::Group'"
-                ));
-            }
-            for constraint in &group.attribute_constraints {
-                compile(constraint).map_err(|error| {
-                    format!("A role {role} has an invalid 'AttributeConstraint': {error}")
-                })?;
-            }
+        for constraint in &group.attribute_constraints {
+            compile(constraint).map_err(|error| {
+                format!("A role {role} has an invalid 'AttributeConstraint': {error}")
+            })?;
         }
     }
     Ok(())

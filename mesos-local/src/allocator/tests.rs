@@ -161,7 +161,7 @@ fn constraints_are_refused_with_the_texts_of_mesos() {
     let text = |predicate| constraint(host, predicate).unwrap_err();
     assert_eq!(
         text(r#"{"text_matches":{"regex":"("}}"#),
-        "A role * has an invalid 'AttributeConstraint': Failed to construct regex from pattern '(': missing ): ("
+        "Offer constraints are not valid: A role * has an invalid 'AttributeConstraint': Failed to construct regex from pattern '(': missing ): ("
     );
     assert!(text(r#"{"text_matches":{"regex":"(a{1,100}){1,10}"}}"#).contains("pattern too large"));
     assert!(text("{}").ends_with("Unknown predicate type"));

@@ -228,15 +228,10 @@ fn validate_fields(call: &Call) -> Result<(), String> {
             return Err("Expecting 'agent_id' to be present".to_owned());
         }
     }
-    if let Some(update) = &call.update_framework {
-        if update.framework_info.id.is_none() {
-            return Err("Expecting 'update_framework.framework_info.id' to be present".to_owned());
-        }
-        if update.framework_info.id != call.framework_id {
-            return Err(
-                "'framework_id' differs from 'update_framework.framework_info.id'".to_owned(),
-            );
-        }
+    if let Some(update) = &call.update_framework
+        && update.framework_info.id != call.framework_id
+    {
+        return Err("'framework_id' differs from 'update_framework.framework_info.id'".to_owned());
     }
     let has_source = call
         .accept

@@ -53,49 +53,52 @@ impl Master {
             agent: agent_key,
             resources,
         } = allocation;
-        let unavailability = self.unavailability_of(&agent_key);
         let key = self.next_offer_key();
+        let deadline = self.config.offer_timeout.map(|timeout| self.now + timeout);
         let framework = self.state.frameworks.get_mut(&framework_key)?;
         let agent = self.state.agents.get_mut(&agent_key)?;
-        let offer = v1::Offer {
-            id: ids::offer_id(&key),
+        framework.offers.insert(key.clone());
+        agent.offers.insert(key.clone());
+        if let Some(deadline) = deadline {
+            self.state.offer_deadlines.insert((deadline, key.clone()));
+        }
+        let offer = Offer {
+            framework: framework_key,
+            agent: agent_key,
+            role,
+            resources,
+            deadline,
+        };
+        self.state.offers.insert(key.clone(), offer);
+        self.told_offer(&key)
+    }
+
+    /// An offer as its framework sees it.
+    pub(super) fn told_offer(&self, key: &str) -> Option<v1::Offer> {
+        let offer = self.state.offers.get(key)?;
+        let framework = self.state.frameworks.get(&offer.framework)?;
+        let agent = self.state.agents.get(&offer.agent)?;
+        let executors = framework.executors.get(&offer.agent);
+        Some(v1::Offer {
+            id: ids::offer_id(key),
             framework_id: framework.id(),
             agent_id: agent.id(),
             hostname: agent.info.hostname.clone(),
             url: Some(agent_url(agent)),
             domain: agent.info.domain.clone(),
-            resources: told_resources(framework, &resources),
+            resources: told_resources(framework, &offer.resources),
             attributes: agent.info.attributes.clone(),
-            executor_ids: framework
-                .executors
-                .get(&agent_key)
+            executor_ids: executors
                 .into_iter()
                 .flat_map(|executors| executors.keys().map(ids::executor_id))
                 .collect(),
-            unavailability,
+            unavailability: self.unavailability_of(&offer.agent),
             allocation_info: framework.has(Capability::MultiRole).then(|| {
                 v1::resource::AllocationInfo {
-                    role: Some(role.clone()),
+                    role: Some(offer.role.clone()),
                 }
             }),
-        };
-        let deadline = self.config.offer_timeout.map(|timeout| self.now + timeout);
-        if let Some(deadline) = deadline {
-            self.state.offer_deadlines.insert((deadline, key.clone()));
-        }
-        framework.offers.insert(key.clone());
-        agent.offers.insert(key.clone());
-        self.state.offers.insert(
-            key,
-            Offer {
-                framework: framework_key,
-                agent: agent_key,
-                role,
-                resources,
-                deadline,
-            },
-        );
-        Some(offer)
+        })
     }
 
     /// Takes an offer out of all books and returns it.

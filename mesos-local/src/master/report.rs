@@ -193,7 +193,11 @@ impl Master {
             registered_time: Some(time_info(framework.registered)),
             reregistered_time: Some(time_info(framework.reregistered)),
             unregistered_time: framework.unregistered.map(time_info),
-            offers: Vec::new(),
+            offers: framework
+                .offers
+                .iter()
+                .filter_map(|key| self.told_offer(key))
+                .collect(),
             inverse_offers: Vec::new(),
             allocated_resources: endpoint_format(&self.held_by(framework)),
             offered_resources: endpoint_format(&self.offered(framework.offers.iter())),

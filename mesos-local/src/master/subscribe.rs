@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use mesos_sdk::resources::Resources;
 use mesos_sdk::v1::framework_info::capability::Type as Capability;
 use mesos_sdk::v1::scheduler::{Call, OfferConstraints};
 use mesos_sdk::v1::task_status::Reason;
@@ -295,6 +296,8 @@ impl Master {
                 agent.tasks.remove(&(key.to_owned(), task_key));
             }
             if !is_terminal(task.state()) {
+                let resources = Resources::from(task.resources.as_slice());
+                self.allocator.recover(key, &agent_key, &resources);
                 let status = events::master_status(
                     self.now,
                     task.task_id.clone(),
@@ -313,7 +316,12 @@ impl Master {
                 self.config.max_completed_tasks_per_framework,
             );
         }
-        framework.executors.clear();
+        for (agent_key, executors) in std::mem::take(&mut framework.executors) {
+            for executor in executors.values() {
+                let resources = Resources::from(executor.resources.as_slice());
+                self.allocator.recover(key, &agent_key, &resources);
+            }
+        }
     }
 
     fn agents_that_know(&self, _key: &str) -> Vec<String> {
@@ -326,7 +334,7 @@ impl Master {
         let Some(update) = call.update_framework else {
             return Reply::new(400, "Expecting 'update_framework' to be present");
         };
-        let mut info = update.framework_info;
+        let info = update.framework_info;
         let wishes = Wishes {
             suppressed: update.suppressed_roles,
             constraints: update.offer_constraints,
@@ -335,9 +343,6 @@ impl Master {
         let Some(known) = self.state.frameworks.get(&key) else {
             return Reply::new(400, "Framework cannot be found");
         };
-        if info.principal.is_none() {
-            info.principal.clone_from(&known.info.principal);
-        }
         let checks = validate_info(&info)
             .map_err(|text| format!("Supplied FrameworkInfo is not valid: {text}"))
             .and_then(|()| {
@@ -363,15 +368,18 @@ impl Master {
             return Reply::new(400, "Framework cannot be found");
         };
         framework.capabilities = capabilities_of(&info);
+        let is_changed = framework.info != info;
         framework.info = info;
         framework.suppressed = wishes.suppressed.into_iter().collect();
         framework.offer_constraints = wishes.constraints;
         let profile = profile(framework);
         self.allocator.set_framework(&key, profile, true);
         self.rescind_roles(&key, &removed);
-        self.tell_framework_updated(&key);
+        if is_changed {
+            self.tell_framework_updated(&key);
+        }
         self.tell_agents_of_framework(&key);
-        self.allocate();
+        // What is free for it is offered with the next batch.
         Reply::new(200, "")
     }
 }
@@ -514,8 +522,7 @@ fn validate_wishes(info: &v1::FrameworkInfo, wishes: &Wishes) -> Result<(), Stri
         ));
     }
     match &wishes.constraints {
-        Some(wanted) => constraints::validate(wanted, &roles)
-            .map_err(|error| format!("Offer constraints are not valid: {error}")),
+        Some(wanted) => constraints::validate(wanted, &roles),
         None => Ok(()),
     }
 }

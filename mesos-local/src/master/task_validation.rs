@@ -418,17 +418,17 @@ fn validate_check(check: &v1::CheckInfo) -> Result<(), String> {
 
 fn validate_health_check(check: &v1::HealthCheck) -> Result<(), String> {
     use v1::health_check::Type;
-    if check.r#type.is_none() {
-        return Err("HealthCheck must specify 'type'".to_owned());
-    }
-    match check.r#type() {
-        Type::Command => {
+    // Without a type there is nothing to hold the fields against.
+    let kind = check.r#type.map(|_| check.r#type());
+    match kind {
+        None => {}
+        Some(Type::Command) => {
             let Some(command) = &check.command else {
                 return Err("Expecting 'command' to be set for COMMAND health check".to_owned());
             };
             validate_probe_command("Health check", command)?;
         }
-        Type::Http => {
+        Some(Type::Http) => {
             let Some(http) = &check.http else {
                 return Err("Expecting 'http' to be set for HTTP health check".to_owned());
             };
@@ -441,12 +441,11 @@ fn validate_health_check(check: &v1::HealthCheck) -> Result<(), String> {
             }
             validate_path("HTTP health check", http.path.as_deref())?;
         }
-        Type::Tcp => {
-            if check.tcp.is_none() {
-                return Err("Expecting 'tcp' to be set for TCP health check".to_owned());
-            }
+        Some(Type::Tcp) if check.tcp.is_none() => {
+            return Err("Expecting 'tcp' to be set for TCP health check".to_owned());
         }
-        Type::Unknown => return Err("'UNKNOWN' is not a valid health check type".to_owned()),
+        Some(Type::Tcp) => {}
+        Some(Type::Unknown) => return Err("'UNKNOWN' is not a valid health check type".to_owned()),
     }
     Timing {
         fields: [

@@ -69,7 +69,7 @@ pub(super) fn quantities(resources: &[v1::Resource]) -> BTreeMap<String, f64> {
         .quantities()
         .into_iter()
         .map(|(name, quantity)| (name, quantity.as_f64()))
-        .filter(|(name, quantity)| *quantity > 0.0 && name != "ports")
+        .filter(|(_, quantity)| *quantity > 0.0)
         .collect()
 }
 
