@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use mesos_sdk::address::HostAddress;
 use mesos_sdk::recordio::Decoder;
-use mesos_sdk::transport::Response;
+use mesos_sdk::transport::{Response, Transport};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -80,7 +81,19 @@ impl Records {
         );
     }
 
-    async fn until<T>(&self, mut check: impl FnMut(&[Value], bool) -> Option<T>) -> T {
+    /// What came after the first `seen` records, as soon as there is something;
+    /// `None` once the stream has ended and there is nothing more.
+    pub async fn after(&self, seen: usize) -> Option<Vec<Value>> {
+        self.until(|records, is_closed| match &records[seen..] {
+            [] => is_closed.then_some(None),
+            new => Some(Some(new.to_vec())),
+        })
+        .await
+    }
+
+    /// Waits, for however long, until `check` has something to say of all
+    /// records and of whether the stream has ended.
+    pub async fn until<T>(&self, mut check: impl FnMut(&[Value], bool) -> Option<T>) -> T {
         loop {
             let news = self.news.notified();
             // A copy, so that a check may look at the stream by itself.
@@ -153,42 +166,54 @@ impl Fixture {
     ///
     /// When there is no response.
     pub async fn open_as(&self, path: &str, headers: HeaderMap, body: Bytes) -> Opened {
-        let response = self
-            .transport
-            .open_stream(&self.master, path, headers, body)
-            .await;
-        let mut response = response.expect("a response");
-        let records = Records {
-            heard: Arc::default(),
-            news: Arc::default(),
-        };
-        let kept = records.clone();
-        let (status, headers) = (response.status, response.headers);
-        let mut refusal = String::new();
-        if status != StatusCode::OK {
-            while let Some(Ok(chunk)) = response.body.chunk().await {
-                refusal.push_str(&String::from_utf8_lossy(&chunk));
-            }
+        open(&self.transport, &self.master, path, headers, body).await
+    }
+}
+
+/// Opens a stream and reads it in the background.
+///
+/// # Panics
+///
+/// When there is no response.
+pub async fn open(
+    transport: &Transport,
+    address: &HostAddress,
+    path: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Opened {
+    let response = transport.open_stream(address, path, headers, body).await;
+    let mut response = response.expect("a response");
+    let records = Records {
+        heard: Arc::default(),
+        news: Arc::default(),
+    };
+    let kept = records.clone();
+    let (status, headers) = (response.status, response.headers);
+    let mut refusal = String::new();
+    if status != StatusCode::OK {
+        while let Some(Ok(chunk)) = response.body.chunk().await {
+            refusal.push_str(&String::from_utf8_lossy(&chunk));
         }
-        let reader = tokio::spawn(async move {
-            let mut decoder = Decoder::default();
-            while let Some(Ok(chunk)) = response.body.chunk().await {
-                decoder.push(chunk);
-                while let Ok(Some(record)) = decoder.next_record() {
-                    kept.heard().records.push(parse(&record));
-                }
-                kept.news.notify_waiters();
+    }
+    let reader = tokio::spawn(async move {
+        let mut decoder = Decoder::default();
+        while let Some(Ok(chunk)) = response.body.chunk().await {
+            decoder.push(chunk);
+            while let Ok(Some(record)) = decoder.next_record() {
+                kept.heard().records.push(parse(&record));
             }
-            kept.heard().is_closed = true;
             kept.news.notify_waiters();
-        });
-        Opened {
-            status: status.as_u16(),
-            headers,
-            records,
-            refusal,
-            reader: reader.abort_handle(),
         }
+        kept.heard().is_closed = true;
+        kept.news.notify_waiters();
+    });
+    Opened {
+        status: status.as_u16(),
+        headers,
+        records,
+        refusal,
+        reader: reader.abort_handle(),
     }
 }
 

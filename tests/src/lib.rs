@@ -10,6 +10,7 @@ pub mod compare;
 pub mod engine;
 pub mod fixture;
 pub mod framework;
+pub mod scenes;
 
 /// The framework of the README compiles.
 #[cfg(doctest)]

@@ -37,10 +37,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "shows a task group besides; shapes are compared by the agent's own tests",
     ),
     (
-        "alloc-",
-        "scenes of several frameworks; the allocator's own tests hold their rules",
-    ),
-    (
         "check-",
         "scenes of checks; the agent's own tests hold their rules",
     ),
@@ -184,6 +180,7 @@ fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
     ]
     .concat()
     .into_iter()
+    .chain(mesos_tests::scenes::names())
     .collect();
     let reason = |name: &str| {
         NOT_REPLAYED
