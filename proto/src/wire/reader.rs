@@ -4,6 +4,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
+/// Groups that may stand in one another, as prost has it.
+const MAX_DEPTH: usize = 100;
+
 /// A field's value as it stands on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
@@ -13,7 +16,7 @@ pub(crate) enum Value<'a> {
     /// A string, bytes, a message or packed numbers.
     Bytes(&'a [u8]),
     /// The begin or end of a group, which the Mesos API never uses. What a
-    /// group holds follows as fields of its own.
+    /// group holds follows as fields of its own, and its end has its number.
     Group(Edge),
 }
 
@@ -36,16 +39,21 @@ impl<'a> Reader<'a> {
 
     /// The next field outside groups: its number and value.
     pub(crate) fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
-        let mut depth = 0_u32;
+        let mut open = Vec::new();
         while !self.rest.is_empty() {
             match self.any()? {
-                (_, Value::Group(Edge::Begin)) => depth += 1,
-                (_, Value::Group(Edge::End)) => depth = depth.checked_sub(1).ok_or(Malformed)?,
-                field if depth == 0 => return Ok(Some(field)),
+                (number, Value::Group(Edge::Begin)) if open.len() < MAX_DEPTH => open.push(number),
+                (number, Value::Group(Edge::End)) if open.pop() == Some(number) => {}
+                (_, Value::Group(_)) => return Err(Malformed),
+                field if open.is_empty() => return Ok(Some(field)),
                 _ => {}
             }
         }
-        if depth == 0 { Ok(None) } else { Err(Malformed) }
+        if open.is_empty() {
+            Ok(None)
+        } else {
+            Err(Malformed)
+        }
     }
 
     /// The next field as it comes, inside groups too.
@@ -63,7 +71,10 @@ impl<'a> Reader<'a> {
             5 => Value::Fixed32(u32::from_le_bytes(self.array()?)),
             _ => return Err(Malformed),
         };
-        Ok((key >> 3, value))
+        match key >> 3 {
+            0 => Err(Malformed),
+            number => Ok((number, value)),
+        }
     }
 
     /// One number of a packed field, or none at its end.

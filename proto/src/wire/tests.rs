@@ -141,6 +141,30 @@ fn strings_that_are_no_text_are_mended() {
     assert_eq!(event.update.unwrap().status, status);
 }
 
+#[test]
+fn a_group_ends_with_its_own_number() {
+    let group = |begin: u8, end: u8| [begin << 3 | 3, end << 3 | 4];
+    assert!(!is_malformed(&group(7, 7)));
+    assert!(is_malformed(&group(7, 12)));
+    assert!(is_malformed(&[60]), "an end without a begin");
+    assert!(is_malformed(&[59]), "a begin without an end");
+    let nested = |depth: usize| [vec![59; depth], vec![60; depth]].concat();
+    for depth in [50, 99, 100, 101, 10_000] {
+        let nested = nested(depth);
+        assert_eq!(
+            is_malformed(&nested),
+            v1::Labels::decode(&nested[..]).is_err(),
+            "{depth}"
+        );
+    }
+}
+
+/// Whether the bytes are refused, whatever the fields would be.
+fn is_malformed(bytes: &[u8]) -> bool {
+    let labels = decode::<v1::Labels>(Bytes::copy_from_slice(bytes));
+    matches!(labels, Err(Error::Malformed { .. }))
+}
+
 proptest::proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes: Vec<u8>) {
@@ -149,8 +173,20 @@ proptest::proptest! {
 
     #[test]
     fn agrees_with_prost_on_what_is_malformed(bytes: Vec<u8>) {
-        let ours = decode::<v1::Labels>(Bytes::from(bytes.clone()));
-        let is_malformed = matches!(ours, Err(Error::Malformed { .. }));
-        proptest::prop_assert_eq!(is_malformed, v1::Labels::decode(&bytes[..]).is_err());
+        proptest::prop_assert_eq!(is_malformed(&bytes), v1::Labels::decode(&bytes[..]).is_err());
+    }
+
+    #[test]
+    fn agrees_with_prost_on_groups_and_fields_that_nobody_knows(
+        fields in proptest::collection::vec((0..4_u8, 0..6_u8, 0..3_u8), 0..12),
+    ) {
+        let bytes: Vec<u8> = fields
+            .into_iter()
+            .flat_map(|(number, kind, length)| {
+                let key = number << 3 | kind;
+                [key, length].into_iter().chain(std::iter::repeat_n(0, length.into()))
+            })
+            .collect();
+        proptest::prop_assert_eq!(is_malformed(&bytes), v1::Labels::decode(&bytes[..]).is_err());
     }
 }
