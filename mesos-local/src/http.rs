@@ -386,7 +386,10 @@ async fn answer<H: Handler>(
     let response = match read {
         Ok(body) => {
             let path = parts.uri.path();
-            if path.starts_with('/') {
+            if !is_known(&parts.method) {
+                // libprocess closes the connection.
+                Response::text(StatusCode::NOT_IMPLEMENTED, "501 Not Implemented.")
+            } else if path.starts_with('/') {
                 let request = Request {
                     path: path.to_owned(),
                     query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -409,6 +412,22 @@ async fn answer<H: Handler>(
         Err(body::Refused::Answer(response)) => *response,
     };
     Ok(finish(response, accepts_gzip))
+}
+
+/// Whether a method is one of HTTP's own.
+fn is_known(method: &Method) -> bool {
+    [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+        Method::TRACE,
+        Method::CONNECT,
+    ]
+    .contains(method)
 }
 
 fn finish(mut response: Response, accepts_gzip: bool) -> http::Response<Body> {

@@ -20,12 +20,6 @@ const ENDPOINTS: &[&str] = &[
     "api/v1/scheduler",
     "create-volumes",
     "destroy-volumes",
-    "files/browse",
-    "files/browse.json",
-    "files/download",
-    "files/download.json",
-    "files/read",
-    "files/read.json",
     "flags",
     "frameworks",
     "health",
@@ -48,7 +42,16 @@ const ENDPOINTS: &[&str] = &[
 ];
 
 /// Endpoints of processes of their own.
-const OWN: &[&str] = &["version", "metrics/snapshot"];
+const OWN: &[&str] = &[
+    "files/browse",
+    "files/browse.json",
+    "files/download",
+    "files/download.json",
+    "files/read",
+    "files/read.json",
+    "metrics/snapshot",
+    "version",
+];
 
 /// Answers everything that is asked of the master.
 #[derive(Debug, Clone)]

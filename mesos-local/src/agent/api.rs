@@ -33,21 +33,27 @@ use super::shell::WeakHandle;
 /// The name of the agent's process, under which every endpoint answers too.
 const PROCESS: &str = "slave(1)";
 
-const ENDPOINTS: [&str; 15] = [
+const ENDPOINTS: &[&str] = &[
     "api/v1",
     "api/v1/executor",
     "containers",
+    "flags",
+    "health",
+    "state",
+];
+
+/// Endpoints of processes of their own.
+const OWN: &[&str] = &[
     "files/browse",
     "files/browse.json",
     "files/debug",
     "files/download",
+    "files/download.json",
     "files/read",
     "files/read.json",
-    "flags",
-    "health",
     "metrics/snapshot",
     "monitor/statistics",
-    "state",
+    "monitor/statistics.json",
     "version",
 ];
 
@@ -76,7 +82,7 @@ pub(crate) struct AgentApi {
 
 /// What one has to be known for to ask for a path.
 pub(crate) fn realm(path: &str) -> Option<Realm> {
-    match endpoint(path, PROCESS, &ENDPOINTS, &[])? {
+    match endpoint(path, PROCESS, ENDPOINTS, OWN)? {
         "health" | "version" | "api/v1/executor" => None,
         "api/v1" => Some(Realm::AgentReadwrite),
         _ => Some(Realm::AgentReadonly),
@@ -108,7 +114,7 @@ impl AgentApi {
     }
 
     async fn answer(&self, mut request: Request) -> Result<Response, Refusal> {
-        let Some(endpoint) = endpoint(&request.path, PROCESS, &ENDPOINTS, &[]) else {
+        let Some(endpoint) = endpoint(&request.path, PROCESS, ENDPOINTS, OWN) else {
             return Ok(Response::not_found());
         };
         if endpoint == "api/v1/executor" {
@@ -137,7 +143,7 @@ impl AgentApi {
                 let containers = self.containers(false).await?;
                 Ok(json_response(&views::containers_json(&containers)))
             }
-            "monitor/statistics" => {
+            "monitor/statistics" | "monitor/statistics.json" => {
                 let containers = self.containers(false).await?;
                 Ok(json_response(&views::statistics_json(&containers)))
             }
@@ -166,7 +172,7 @@ impl AgentApi {
                 let files_of = self.files(agent_id.as_deref());
                 match files {
                     "files/browse" | "files/browse.json" => browse(&files_of, &path),
-                    "files/download" => download(&files_of, &path),
+                    "files/download" | "files/download.json" => download(&files_of, &path),
                     _ => read(&files_of, &path, request),
                 }
             }
