@@ -17,6 +17,7 @@ mod lifecycle;
 mod reads;
 mod requests;
 mod stateful;
+mod wire;
 
 use std::collections::BTreeSet;
 
@@ -177,6 +178,7 @@ fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
         stateful::STATEFUL,
         reads::READS,
         auth::AUTH,
+        wire::WIRE,
     ]
     .concat()
     .into_iter()
