@@ -21,6 +21,7 @@ mod framework;
 mod input;
 mod launch;
 mod nested;
+mod operations;
 mod pod;
 mod probe;
 mod process;
@@ -34,6 +35,7 @@ mod tasks;
 mod updates;
 mod usage;
 mod views;
+mod volumes;
 mod warden;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -54,8 +56,10 @@ pub use input::{
 };
 pub use nested::{ContainerAnswer, ContainerCall, ContainerLaunch};
 pub use shell::{AgentHandle, AgentShell, MasterLink};
+pub use volumes::VolumeChanges;
 pub use warden::Warden;
 
+use crate::conversion;
 use crate::messages::{AgentRegistration, FromAgent, ToAgent};
 
 use crate::security::Claims;
@@ -63,6 +67,7 @@ use crate::time::Timestamp;
 use executor::Phase;
 use framework::Framework;
 use nested::Nested;
+use operations::Operations;
 use random::Random;
 use recovery::Recovery;
 use updates::Updates;
@@ -89,6 +94,7 @@ pub struct Agent {
     nested: Nested,
     updates: Updates,
     checkpointed_resources: Vec<v1::Resource>,
+    operations: Operations,
     /// Sandboxes of executors that nothing else remembers, oldest first.
     forgotten_sandboxes: VecDeque<PathBuf>,
     /// An operator wants every task to end.
@@ -146,6 +152,7 @@ impl Agent {
             nested: Nested::default(),
             updates: Updates::new(),
             checkpointed_resources: Vec::new(),
+            operations: Operations::default(),
             forgotten_sandboxes: VecDeque::new(),
             draining: None,
             counters: Counters::default(),
@@ -182,8 +189,10 @@ impl Agent {
         };
         let timer = self.timers.first().map(|(at, _)| *at);
         let recovery = self.recovery.map(|recovery| recovery.ends_at);
-        [registration, timer, recovery, self.updates.wake_at()]
+        let updates = [self.updates.wake_at(), self.operations.wake_at()];
+        [registration, timer, recovery]
             .into_iter()
+            .chain(updates)
             .flatten()
             .min()
     }
@@ -262,6 +271,9 @@ impl Agent {
                 });
             }
             Input::Container { id, call } => self.container_call(id, call, &mut effects),
+            Input::VolumesChanged { operation, problem } => {
+                self.volumes_changed(now, &operation, problem, &mut effects);
+            }
             Input::FromExecutor { id, call } => self.executor_call(now, id, *call, &mut effects),
             Input::ExecutorGone { id } => self.executor_gone(now, id, &mut effects),
         }
@@ -327,7 +339,14 @@ impl Agent {
                     &mut effects.to_master,
                 );
             }
-            ToAgent::CheckpointResources { resources } => self.checkpointed_resources = resources,
+            ToAgent::ApplyOperation {
+                framework_id,
+                info,
+                operation,
+            } => self.apply_operation(now, framework_id, info, operation, effects),
+            ToAgent::AcknowledgeOperation { operation, uuid } => {
+                self.operation_acknowledged(&operation, &uuid);
+            }
             ToAgent::Drain { config } => self.drain(now, config, effects),
             ToAgent::Ping => effects.to_master.push(FromAgent::Pong),
             ToAgent::Shutdown { message } => effects.actions.push(Action::Exit { message }),
@@ -341,6 +360,8 @@ impl Agent {
             address: self.config.address,
             version: self.config.version.clone(),
             checkpointed_resources: self.checkpointed_resources.clone(),
+            oversubscribed_resources: self.oversubscribed().cloned().collect(),
+            operations: self.operations.all(),
         };
         effects.to_master.push(if self.id.is_none() {
             FromAgent::Register(registration)
@@ -377,6 +398,7 @@ impl Agent {
         self.tell_exits(effects);
         self.updates
             .resume(now, &self.config.limits, &mut effects.to_master);
+        self.tell_operations(now, effects);
     }
 
     /// The agent as it describes itself.
@@ -384,33 +406,27 @@ impl Agent {
         v1::AgentInfo {
             hostname: self.config.hostname.clone(),
             port: Some(i32::from(self.config.address.port())),
-            resources: self.config.resources.clone(),
+            resources: self
+                .config
+                .resources
+                .iter()
+                .filter(|item| item.revocable.is_none())
+                .cloned()
+                .collect(),
             attributes: self.config.attributes.clone(),
             id: self.id.clone(),
             domain: self.config.domain.clone(),
         }
     }
 
-    /// All the agent has: reserved and made into volumes as the master said.
-    fn total_resources(&self) -> Vec<v1::Resource> {
-        let mut total = Resources::from(self.config.resources.clone());
-        for resource in &self.checkpointed_resources {
-            let mut plain = resource.clone();
-            plain.reservations.clear();
-            plain.role = None;
-            plain.shared = None;
-            plain.disk = resource
-                .disk
-                .as_ref()
-                .and_then(|disk| disk.source.clone())
-                .map(|source| v1::resource::DiskInfo {
-                    source: Some(source),
-                    ..Default::default()
-                });
-            total.remove(&plain);
-            total.push(resource.clone());
-        }
-        total.into_vec()
+    fn oversubscribed(&self) -> impl Iterator<Item = &v1::Resource> {
+        let all = self.config.resources.iter();
+        all.filter(|item| item.revocable.is_some())
+    }
+
+    /// All the agent has: reserved, and made into volumes.
+    fn total_resources(&self) -> Resources {
+        conversion::with_kept(&self.config.resources, &self.checkpointed_resources)
     }
 
     fn due(&mut self, now: Timestamp, effects: &mut Effects) {
@@ -422,6 +438,7 @@ impl Agent {
         }
         self.updates
             .due(now, &self.config.limits, &mut effects.to_master);
+        self.operations_due(now, effects);
         while let Some((at, _)) = self.timers.first()
             && *at <= now
         {

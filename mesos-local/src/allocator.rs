@@ -167,6 +167,15 @@ impl Allocator {
         self.count_total();
     }
 
+    /// An agent turns out to have something else than was thought.
+    pub fn set_agent_total(&mut self, key: &str, total: Resources) {
+        self.has_news = true;
+        if let Some(agent) = self.agents.get_mut(key) {
+            agent.total = total;
+        }
+        self.count_total();
+    }
+
     /// Nothing of an agent that is not active is given.
     pub fn set_agent_active(&mut self, key: &str, is_active: bool) {
         self.has_news = true;

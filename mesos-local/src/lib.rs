@@ -5,6 +5,7 @@ pub mod allocator;
 mod as_json;
 mod cluster;
 mod connect;
+mod conversion;
 mod http;
 mod link_api;
 pub mod master;

@@ -24,6 +24,7 @@ mod maintenance;
 mod offers;
 mod operations;
 mod operator;
+mod operator_operations;
 mod quota;
 mod reconcile;
 mod report;

@@ -4,10 +4,12 @@
 //! passes between them, so a network that delays, drops or cuts can be put in
 //! between. Who carries them, and the faults, live in the cluster's shell.
 
+use mesos_sdk::resources::Resources;
 use mesos_sdk::v1;
 use serde::{Deserialize, Serialize};
 
 use crate::as_json;
+use crate::conversion::with_kept;
 
 /// A message from the master to one agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,11 +112,27 @@ pub enum ToAgent {
         #[serde(with = "as_json::one")]
         framework: v1::FrameworkInfo,
     },
-    /// The agent's resources, reservations and volumes, are these from now on.
-    CheckpointResources {
-        /// All reserved resources and volumes of the agent.
-        #[serde(with = "as_json::many")]
-        resources: Vec<v1::Resource>,
+    /// Reserve, unreserve, create, destroy or resize: answered with
+    /// [`FromAgent::OperationUpdate`].
+    ApplyOperation {
+        /// Whose operation; none of an operator's.
+        #[serde(with = "as_json::optional")]
+        framework_id: Option<v1::FrameworkId>,
+        /// What is to be done.
+        #[serde(with = "as_json::one")]
+        info: v1::offer::Operation,
+        /// The operation's uuid, 16 bytes.
+        #[serde(with = "as_json::bytes")]
+        operation: Vec<u8>,
+    },
+    /// What became of an operation is known to whoever asked for it.
+    AcknowledgeOperation {
+        /// The operation's uuid, 16 bytes.
+        #[serde(with = "as_json::bytes")]
+        operation: Vec<u8>,
+        /// The status's uuid, 16 bytes.
+        #[serde(with = "as_json::bytes")]
+        uuid: Vec<u8>,
     },
     /// Bring every task to an end and take no new one.
     Drain {
@@ -206,8 +224,27 @@ pub enum FromAgent {
         #[serde(with = "as_json::bytes")]
         data: bytes::Bytes,
     },
+    /// How an operation went.
+    OperationUpdate(OperationUpdate),
     /// Answers [`ToAgent::Ping`].
     Pong,
+}
+
+/// How an operation went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperationUpdate {
+    /// Whose operation; none of an operator's.
+    #[serde(with = "as_json::optional")]
+    pub framework_id: Option<v1::FrameworkId>,
+    /// The operation's uuid, 16 bytes.
+    #[serde(with = "as_json::bytes")]
+    pub operation: Vec<u8>,
+    /// The status, with a uuid when an acknowledgement is expected.
+    #[serde(with = "as_json::one")]
+    pub status: v1::OperationStatus,
+    /// Reserved resources and volumes that the agent has now.
+    #[serde(with = "as_json::many")]
+    pub checkpointed_resources: Vec<v1::Resource>,
 }
 
 /// What an agent says of itself when it registers.
@@ -225,6 +262,25 @@ pub struct AgentRegistration {
     /// Reserved resources and volumes that the agent has on disk.
     #[serde(with = "as_json::many")]
     pub checkpointed_resources: Vec<v1::Resource>,
+    /// What may be taken back at any time, which `info` does not name.
+    #[serde(with = "as_json::many", default)]
+    pub oversubscribed_resources: Vec<v1::Resource>,
+    /// Operations whose end nobody has acknowledged.
+    #[serde(with = "as_json::many", default)]
+    pub operations: Vec<v1::Operation>,
+}
+
+impl AgentRegistration {
+    /// All that the agent has: reserved, and made into volumes.
+    #[must_use]
+    pub fn total(&self) -> Resources {
+        let info = self.info.resources.iter();
+        let all: Vec<v1::Resource> = info
+            .chain(&self.oversubscribed_resources)
+            .cloned()
+            .collect();
+        with_kept(&all, &self.checkpointed_resources)
+    }
 }
 
 #[cfg(test)]
@@ -283,6 +339,8 @@ mod tests {
                 address: ([127, 0, 0, 1], 5051).into(),
                 version: "1.12.0".to_owned(),
                 checkpointed_resources: vec![v1::Resource::default(); 2],
+                oversubscribed_resources: vec![],
+                operations: vec![],
             },
             frameworks: vec![v1::FrameworkInfo::default()],
             executors: vec![],

@@ -68,6 +68,12 @@ async fn accept(master: &MasterHandle, request: Request) -> Result<Response, Ref
             let message = list_files(&snapshot.viewer, &path)?;
             Ok(encoding.response(&message))
         }
+        Type::ReadFile => {
+            let path = call.read_file.unwrap_or_default().path;
+            let snapshot = master.snapshot(request.principal).await?;
+            let message = read_file(&snapshot.viewer, &path)?;
+            Ok(encoding.response(&message))
+        }
         _ => {
             let status = master.operate(call, request.principal).await?;
             Ok(Response::empty(status))
@@ -240,10 +246,25 @@ fn read(kind: Type, snapshot: &Snapshot) -> Message {
 }
 
 /// The master keeps no files; its log, which a master always has, is empty.
-fn list_files(viewer: &Viewer, path: &str) -> Result<Message, Refusal> {
-    if path != "/master/log" || !viewer.may(Action::AccessMesosLogs, None) {
-        return Err(Refusal::new(StatusCode::NOT_FOUND, ""));
+fn check_file(viewer: &Viewer, path: &str) -> Result<(), Refusal> {
+    if path == "/master/log" && viewer.may(Action::AccessMesosLogs, None) {
+        return Ok(());
     }
+    Err(Refusal::new(StatusCode::NOT_FOUND, ""))
+}
+
+fn read_file(viewer: &Viewer, path: &str) -> Result<Message, Refusal> {
+    check_file(viewer, path)?;
+    let mut message = Message {
+        read_file: Some(response::ReadFile::default()),
+        ..Message::default()
+    };
+    message.set_type(Answer::ReadFile);
+    Ok(message)
+}
+
+fn list_files(viewer: &Viewer, path: &str) -> Result<Message, Refusal> {
+    check_file(viewer, path)?;
     let mut message = Message {
         list_files: Some(response::ListFiles::default()),
         ..Message::default()

@@ -262,7 +262,8 @@ impl AgentApi {
                 Answer::GetExecutors
             }
             Type::GetOperations => {
-                message.get_operations = Some(GetOperations::default());
+                let operations = self.ask(|agent, _| views::operations(agent)).await?;
+                message.get_operations = Some(GetOperations { operations });
                 Answer::GetOperations
             }
             Type::GetTasks => {

@@ -11,7 +11,7 @@ impl Agent {
     /// Kills every task, within the time that the operator grants at most. An
     /// agent that has nothing is drained already.
     pub(super) fn drain(&mut self, now: Timestamp, config: v1::DrainConfig, effects: &mut Effects) {
-        if self.frameworks.is_empty() {
+        if self.is_empty() {
             return;
         }
         self.draining = Some(config);
@@ -35,9 +35,13 @@ impl Agent {
     /// Once nothing is left, tasks are welcome again as far as the agent is
     /// concerned; that none comes is the master's business.
     pub(super) fn finish_draining(&mut self) {
-        if self.frameworks.is_empty() {
+        if self.is_empty() {
             self.draining = None;
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.frameworks.is_empty() && self.operations.is_empty()
     }
 }
 

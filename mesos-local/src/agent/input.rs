@@ -7,7 +7,7 @@ use std::time::Duration;
 use mesos_sdk::v1;
 
 use crate::agent::docker::{ContainerPlan, Image, Started};
-use crate::agent::{ContainerAnswer, ContainerCall, ExitStatus, Finding, Probe};
+use crate::agent::{ContainerAnswer, ContainerCall, ExitStatus, Finding, Probe, VolumeChanges};
 use crate::messages::{FromAgent, ToAgent};
 
 /// The id of a container: one run of one executor.
@@ -167,6 +167,13 @@ pub enum Input {
         /// How.
         status: ExitStatus,
     },
+    /// Directories of volumes were made and removed.
+    VolumesChanged {
+        /// For which operation.
+        operation: Vec<u8>,
+        /// Why they were not.
+        problem: Option<String>,
+    },
     /// A probe has ended.
     Probed {
         /// Where.
@@ -276,6 +283,14 @@ pub enum Action {
         probe: Probe,
         /// How long it may take.
         timeout: Option<Duration>,
+    },
+    /// Make and remove directories of persistent volumes, then say so with
+    /// [`Input::VolumesChanged`].
+    ChangeVolumes {
+        /// For which operation.
+        operation: Vec<u8>,
+        /// Which directories.
+        volumes: VolumeChanges,
     },
     /// Remove a sandbox that is not kept any longer.
     RemoveSandbox {

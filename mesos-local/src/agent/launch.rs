@@ -17,7 +17,7 @@ use crate::agent::nested::Place;
 use crate::agent::pod::Pod;
 use crate::agent::random::Random;
 use crate::agent::task_run::{Birth, TaskRun};
-use crate::agent::{Action, Agent, AgentLimits, ContainerKey, Effects, Image, Io, Launch, Volume};
+use crate::agent::{Action, Agent, AgentLimits, ContainerKey, Effects, Image, Io, Launch, volumes};
 use crate::security::Claims;
 use crate::time::Timestamp;
 
@@ -253,7 +253,7 @@ impl Agent {
                 command,
                 environment,
                 user,
-                volumes: volumes(&self.config.work_dir, &info.resources),
+                volumes: volumes::shown(&self.config.work_dir, &info.resources),
                 image: None,
                 is_guest: false,
                 io: Io::Files,
@@ -356,7 +356,7 @@ impl Agent {
                 directory,
                 executor_directory: Some(executor.directory.clone()),
                 user: place.user.clone(),
-                volumes: volumes(&self.config.work_dir, &task.resources),
+                volumes: volumes::shown(&self.config.work_dir, &task.resources),
                 image: None,
                 is_guest: false,
                 io: Io::Files,
@@ -443,7 +443,7 @@ impl Agent {
         };
         let image = image(&task);
         let name = docker::name(&container);
-        let volumes = volumes(&self.config.work_dir, &task.resources);
+        let volumes = volumes::shown(&self.config.work_dir, &task.resources);
         let plan = image.is_some().then(|| {
             let setting = Setting {
                 name: &name,
@@ -669,32 +669,6 @@ fn user(command: &v1::CommandInfo, framework: &v1::FrameworkInfo) -> Option<Stri
         .clone()
         .or_else(|| Some(framework.user.clone()))
         .filter(|user| !user.is_empty())
-}
-
-/// Volumes of the resources: a directory a persistence id.
-fn volumes(work_dir: &Path, resources: &[v1::Resource]) -> Vec<Volume> {
-    resources
-        .iter()
-        .filter_map(|resource| {
-            let disk = resource.disk.as_ref()?;
-            let id = &disk.persistence.as_ref()?.id;
-            let target = &disk.volume.as_ref()?.container_path;
-            let role = reservation_role(resource);
-            Some(Volume {
-                source: work_dir.join("volumes/roles").join(role).join(id),
-                target: PathBuf::from(target),
-            })
-        })
-        .collect()
-}
-
-fn reservation_role(resource: &v1::Resource) -> &str {
-    resource
-        .reservations
-        .last()
-        .and_then(|reservation| reservation.role.as_deref())
-        .or(resource.role.as_deref())
-        .unwrap_or("*")
 }
 
 /// What a task's environment tells of its surroundings.

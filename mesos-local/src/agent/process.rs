@@ -160,6 +160,18 @@ impl Processes {
                     });
                 }
             }
+            Action::ChangeVolumes { operation, volumes } => {
+                let result = volumes.carry_out();
+                let problem = result.as_ref().err().map(ToString::to_string);
+                for directory in result.unwrap_or_default() {
+                    self.tasks.spawn_blocking(move || {
+                        if let Err(error) = std::fs::remove_dir_all(&directory) {
+                            tracing::warn!(directory = %directory.display(), %error, "cannot delete a volume");
+                        }
+                    });
+                }
+                return vec![Input::VolumesChanged { operation, problem }];
+            }
             Action::RemoveSandbox { directory } => {
                 self.tasks.spawn_blocking(move || {
                     if let Err(error) = sandbox::remove(&directory) {

@@ -65,6 +65,7 @@ impl Agent {
         effects: &mut Effects,
     ) {
         self.updates.pause();
+        self.operations.pause();
         self.link = Link::Disconnected;
         self.recovery = None;
         let mut ending: Vec<(ContainerKey, Loss)> = Vec::new();
@@ -128,6 +129,7 @@ impl Agent {
     /// There is a master; it hears of the agent when recovery is over.
     pub(super) fn connected(&mut self, now: Timestamp, effects: &mut Effects) {
         self.updates.pause();
+        self.operations.pause();
         match &mut self.recovery {
             Some(recovery) => recovery.is_connected = true,
             None => self.register(now, self.config.limits.registration_retry, effects),
@@ -136,6 +138,7 @@ impl Agent {
 
     pub(super) fn disconnected(&mut self) {
         self.updates.pause();
+        self.operations.pause();
         self.link = Link::Disconnected;
         if let Some(recovery) = &mut self.recovery {
             recovery.is_connected = false;

@@ -5,6 +5,7 @@ mod docker;
 mod executors;
 mod model;
 mod nested;
+mod operations;
 mod pods;
 mod processes;
 mod recovery;

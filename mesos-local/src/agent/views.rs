@@ -31,6 +31,11 @@ pub(crate) struct Container {
     pub(crate) pid: Option<u32>,
 }
 
+/// Operations that are not over, or whose end nobody has acknowledged.
+pub(crate) fn operations(agent: &Agent) -> Vec<v1::Operation> {
+    agent.operations.all()
+}
+
 impl Agent {
     /// Frameworks that have executors here, then those that had.
     fn all_frameworks(&self) -> impl Iterator<Item = &Framework> {

@@ -124,6 +124,9 @@ pub struct AgentSpec {
     /// Resources in Mesos's text form, `cpus:4;mem:1024`. Kinds that are not
     /// named are filled in, as an agent of Mesos does.
     pub resources: Option<String>,
+    /// What is offered besides and may be taken back at any time, in the same
+    /// form: only to frameworks with REVOCABLE_RESOURCES.
+    pub oversubscribed: Option<String>,
     /// Attributes in Mesos's text form, `rack:r1;zone:a`.
     pub attributes: Option<String>,
     /// The host name that offers show.
@@ -146,6 +149,14 @@ impl AgentSpec {
     #[must_use]
     pub fn attributes(mut self, attributes: impl Into<String>) -> Self {
         self.attributes = Some(attributes.into());
+        self
+    }
+
+    /// The same agent with these resources besides, which may be taken back at
+    /// any time, in Mesos's text form.
+    #[must_use]
+    pub fn oversubscribed(mut self, resources: impl Into<String>) -> Self {
+        self.oversubscribed = Some(resources.into());
         self
     }
 
@@ -180,7 +191,21 @@ impl AgentSpec {
                 .unwrap_or(usize::MAX)
         };
         all.sort_by_key(rank);
+        all.extend(self.revocable()?);
         Ok(all)
+    }
+
+    fn revocable(&self) -> Result<Vec<v1::Resource>, Error> {
+        let text = self.oversubscribed.as_deref().unwrap_or_default();
+        let parsed = Resources::parse(text, "*").map_err(|error| Error::Resources {
+            text: text.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let revocable = |mut item: v1::Resource| {
+            item.revocable = Some(v1::resource::RevocableInfo {});
+            item
+        };
+        Ok(parsed.into_iter().map(revocable).collect())
     }
 
     pub(crate) fn parsed_attributes(&self) -> Result<Vec<v1::Attribute>, Error> {

@@ -364,7 +364,14 @@ impl Master {
             limits: info.limits.clone(),
             ..Default::default()
         };
-        acceptance.remaining -= Resources::from(info.resources.as_slice());
+        let resources = Resources::from(info.resources.as_slice());
+        acceptance.remaining -= resources.filter(|item| item.shared.is_none());
+        // What is shared stays for other tasks; this one holds it too.
+        let shared = resources.filter(|item| item.shared.is_some());
+        if !shared.is_empty() {
+            let (framework, agent) = (&acceptance.framework, &acceptance.agent);
+            self.allocator.book(framework, agent, &shared);
+        }
         self.tell_task_added(&task);
         let key = info.task_id.value.clone();
         if let Some(agent) = self.state.agents.get_mut(&acceptance.agent) {

@@ -62,6 +62,7 @@ impl Master {
                     events::message(agent_id, executor_id, data),
                 );
             }
+            FromAgent::OperationUpdate(update) => self.operation_updated(agent, update),
             FromAgent::Pong => {
                 if let Some(agent) = self.state.agents.get_mut(agent) {
                     agent.is_ping_open = false;
@@ -121,7 +122,7 @@ impl Master {
     fn add_agent(&mut self, key: &str, link: LinkId, registration: AgentRegistration) {
         let mut info = registration.info.clone();
         info.id = Some(mesos_sdk::ids::agent_id(key));
-        let total = total_resources(&registration);
+        let total = registration.total();
         self.allocator.set_agent(key, &info, total.clone());
         self.state.links.insert(link, key.to_owned());
         self.state.unreachable_agents.remove(key);
@@ -181,6 +182,7 @@ impl Master {
             Some("Unknown agent reregistered")
         };
         self.replace_agent_at(&registration);
+        let operations = registration.operations.clone();
         self.add_agent(&key, link, registration);
         if let Some(agent) = self.state.agents.get_mut(&key) {
             agent.reregistered = Some(self.now);
@@ -198,6 +200,7 @@ impl Master {
                 unknown_tasks,
             },
         );
+        self.reconcile_agent_operations(&key, operations);
         self.apply_decisions(&key);
         self.tell_agent_added(&key);
         self.allocate();
@@ -222,6 +225,9 @@ impl Master {
         }
         self.state.links.insert(link, key.to_owned());
         agent.registration = registration;
+        agent.total = agent.registration.total();
+        let total = agent.total.clone();
+        let operations = std::mem::take(&mut agent.registration.operations);
         agent.reregistered = Some(self.now);
         agent.is_ping_open = false;
         agent.missed_pings = 0;
@@ -263,6 +269,8 @@ impl Master {
         for kill in pending_kills {
             self.send_to_agent(&key.to_owned(), kill);
         }
+        self.allocator.set_agent_total(key, total);
+        self.reconcile_agent_operations(key, operations);
         self.apply_decisions(key);
         self.allocate();
     }
@@ -338,7 +346,6 @@ impl Master {
                 completed_tasks: Default::default(),
                 unreachable_tasks: Default::default(),
                 executors: Default::default(),
-                operations: Default::default(),
                 info,
             };
             let profile = super::subscribe::profile(&framework);
@@ -557,6 +564,8 @@ impl Master {
             "health check timed out",
             |_| true,
         );
+        let message = "Agent was marked unreachable";
+        self.end_operations(key, v1::OperationState::OperationUnreachable, message);
         let now = self.now;
         self.state.unreachable_agents.insert(key.to_owned(), now);
         self.forget_agent(key);
@@ -590,6 +599,7 @@ impl Master {
             |_| true,
         );
         self.rescind_offers_of_agent(key);
+        self.forget_operations_on(key);
         self.forget_agent(key);
         self.state.draining_agents.remove(key);
         self.state.deactivated_agents.remove(key);
@@ -613,41 +623,4 @@ impl Master {
             self.send_to_all(&failure);
         }
     }
-}
-
-/// What an agent has: what it was started with, with the reservations and
-/// volumes it keeps on disk in place of what they were made of.
-fn total_resources(registration: &AgentRegistration) -> Resources {
-    let mut total = Resources::from(registration.info.resources.as_slice());
-    for kept in &registration.checkpointed_resources {
-        let kept = Resources::from(vec![kept.clone()]);
-        let mut origin = kept.clone();
-        while !total.contains(&origin) {
-            let plain: Resources = origin
-                .iter()
-                .cloned()
-                .map(|mut item| {
-                    item.shared = None;
-                    item.disk = item
-                        .disk
-                        .filter(|disk| disk.persistence.is_none() && disk.volume.is_none());
-                    item
-                })
-                .collect();
-            let less = if plain == origin {
-                plain.pop_reservation()
-            } else {
-                plain
-            };
-            if less == origin {
-                break;
-            }
-            origin = less;
-        }
-        if total.contains(&origin) {
-            total -= &origin;
-            total += kept;
-        }
-    }
-    total
 }

@@ -42,6 +42,7 @@ impl Master {
                 |_| true,
             );
             self.rescind_offers_of_agent(key);
+            self.end_operations(key, v1::OperationState::OperationGoneByOperator, MESSAGE);
             self.forget_agent(key);
         }
         self.state.draining_agents.remove(key);

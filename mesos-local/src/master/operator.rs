@@ -63,6 +63,12 @@ impl Master {
             Type::Teardown => {
                 self.operator_teardown(&call.teardown.unwrap_or_default().framework_id.value)
             }
+            Type::ReserveResources
+            | Type::UnreserveResources
+            | Type::CreateVolumes
+            | Type::DestroyVolumes
+            | Type::GrowVolume
+            | Type::ShrinkVolume => self.operate_on_resources(call, principal),
             kind => Reply::new(
                 501,
                 format!("{} is not supported by mesos-local", kind.as_str_name()),
@@ -78,7 +84,7 @@ impl Master {
             quota: self.quota_status(),
             schedule: self.state.maintenance.schedule.clone(),
             cluster_status: self.cluster_status(),
-            operations: Vec::new(),
+            operations: self.state.operations.values().cloned().collect(),
         }
     }
 

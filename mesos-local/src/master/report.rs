@@ -177,6 +177,21 @@ impl Master {
         tasks.chain(executors).collect()
     }
 
+    /// What a framework's tasks and executors hold on one agent.
+    pub(super) fn held_on(&self, framework: &Framework, agent: &str) -> Resources {
+        let tasks = framework
+            .tasks
+            .values()
+            .filter(|task| task.agent_id.value == agent)
+            .filter(|task| !super::state::is_terminal(task.state()))
+            .flat_map(|task| task.resources.iter().cloned());
+        let executors = framework.executors.get(agent).into_iter();
+        let executors = executors
+            .flat_map(BTreeMap::values)
+            .flat_map(|executor| executor.resources.iter().cloned());
+        tasks.chain(executors).collect()
+    }
+
     fn offered<'a>(&self, offers: impl Iterator<Item = &'a String>) -> Resources {
         offers
             .filter_map(|key| self.state.offers.get(key))

@@ -19,6 +19,8 @@ pub(super) type AgentKey = String;
 pub(super) type TaskKey = String;
 pub(super) type OfferKey = String;
 pub(super) type ExecutorKey = String;
+/// An operation's uuid.
+pub(super) type OperationKey = Vec<u8>;
 
 /// What outlives a master: which agents are part of the cluster, and what
 /// operators have set.
@@ -65,6 +67,10 @@ pub(super) struct State {
     pub(super) draining_agents: BTreeMap<AgentKey, Draining>,
     pub(super) maintenance: Maintenance,
     pub(super) inverse_offers: BTreeMap<OfferKey, InverseOffer>,
+    /// Operations that are not over, or whose end nobody has acknowledged.
+    pub(super) operations: BTreeMap<OperationKey, v1::Operation>,
+    /// Operations by their framework and the id that it gave them.
+    pub(super) operation_names: BTreeMap<(FrameworkKey, String), OperationKey>,
     pub(super) offers: BTreeMap<OfferKey, Offer>,
     /// When offers run out, with `--offer_timeout`.
     pub(super) offer_deadlines: BTreeSet<(Timestamp, OfferKey)>,
@@ -96,7 +102,6 @@ pub(super) struct Framework {
     pub(super) completed_tasks: VecDeque<v1::Task>,
     pub(super) unreachable_tasks: BTreeMap<TaskKey, v1::Task>,
     pub(super) executors: BTreeMap<AgentKey, BTreeMap<ExecutorKey, v1::ExecutorInfo>>,
-    pub(super) operations: BTreeMap<String, v1::OperationStatus>,
 }
 
 impl Framework {

@@ -134,7 +134,6 @@ impl Master {
             completed_tasks: Default::default(),
             unreachable_tasks: Default::default(),
             executors: Default::default(),
-            operations: Default::default(),
             info,
         };
         self.state.connections.insert(connection, key.to_owned());
@@ -265,6 +264,7 @@ impl Master {
         self.discard_offers_of(key);
         self.discard_inverse_offers_of(key);
         self.forget_inverse_answers(key);
+        self.forget_operations_of(key);
         let Some(mut framework) = self.state.frameworks.remove(key) else {
             return;
         };

@@ -5,6 +5,7 @@ mod client;
 mod containers;
 mod faults;
 mod http;
+mod operator;
 mod program;
 mod reads;
 mod tasks;

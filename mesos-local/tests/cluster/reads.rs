@@ -185,15 +185,6 @@ async fn answers_operators_in_both_encodings() {
     let files = |path| json!({"type": "LIST_FILES", "list_files": {"path": path}});
     assert_eq!(operate(address, &files("/master/log")).await.status, 200);
     assert_eq!(operate(address, &files("/nope")).await.status, 404);
-
-    let unsupported = json!({"type": "SET_LOGGING_LEVEL", "set_logging_level":
-        {"level": 1, "duration": {"nanoseconds": 1}}});
-    let answer = operate(address, &unsupported).await;
-    assert_eq!(answer.status, 501);
-    assert_eq!(
-        answer.text(),
-        "SET_LOGGING_LEVEL is not supported by mesos-local"
-    );
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ const CAPABILITIES: [&str; 8] = [
 pub(crate) fn state(agent: &Agent, version: &v1::VersionInfo) -> Value {
     let config = &agent.config;
     let used: Vec<v1::Resource> = agent.all_active().flat_map(allocation).collect();
-    let total = agent.total_resources();
+    let total = agent.total_resources().into_vec();
     let (reserved, unreserved) = by_role(&total);
     let (reserved_used, unreserved_used) = by_role(&used);
     let host = config.master.rsplit_once(':');

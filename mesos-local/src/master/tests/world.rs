@@ -13,7 +13,7 @@ use v1::framework_info::capability::Type as Capability;
 use crate::master::{
     ConnectionId, Input, LinkId, Master, MasterConfig, Registry, Reply, RequestId,
 };
-use crate::messages::{AgentRegistration, FromAgent, ToAgent};
+use crate::messages::{AgentRegistration, FromAgent, OperationUpdate, ToAgent};
 use crate::time::Timestamp;
 
 /// A master, and all that was said to anybody and not looked at yet.
@@ -102,6 +102,15 @@ impl World {
 
     /// Registers an agent at its own address.
     pub(super) fn agent(&mut self, resources: &str) -> Agent {
+        self.agent_with(resources, "")
+    }
+
+    pub(super) fn agent_with(&mut self, resources: &str, oversubscribed: &str) -> Agent {
+        let oversubscribed = Resources::parse(oversubscribed, "*").unwrap().into_vec();
+        let revocable = |mut item: v1::Resource| {
+            item.revocable = Some(v1::resource::RevocableInfo {});
+            item
+        };
         let number = self.next();
         let port = 6000 + u16::try_from(number).unwrap();
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
@@ -116,6 +125,8 @@ impl World {
             address,
             version: "1.12.0".to_owned(),
             checkpointed_resources: Vec::new(),
+            oversubscribed_resources: oversubscribed.into_iter().map(revocable).collect(),
+            operations: Vec::new(),
         };
         let link = LinkId(number);
         self.agent_says(link, FromAgent::Register(registration.clone()));
@@ -351,6 +362,52 @@ impl World {
         );
     }
 
+    /// The agent does the operations that it was told since the last look, and
+    /// says so; gives their uuids.
+    pub(super) fn confirm(&mut self, agent: &Agent) -> Vec<Vec<u8>> {
+        self.answer(agent, v1::OperationState::OperationFinished)
+    }
+
+    /// The agent says how the operations went that it was told of.
+    pub(super) fn answer(&mut self, agent: &Agent, state: v1::OperationState) -> Vec<Vec<u8>> {
+        let mut uuids = Vec::new();
+        for message in self.told(agent.link) {
+            let ToAgent::ApplyOperation {
+                framework_id,
+                info,
+                operation,
+            } = message
+            else {
+                continue;
+            };
+            let is_awaited = info.id.is_some() && framework_id.is_some();
+            let value = operation.clone().into();
+            let update = OperationUpdate {
+                framework_id,
+                operation: operation.clone(),
+                status: v1::OperationStatus {
+                    operation_id: info.id,
+                    state: state as i32,
+                    uuid: is_awaited.then_some(v1::Uuid { value }),
+                    ..Default::default()
+                },
+                checkpointed_resources: Vec::new(),
+            };
+            self.agent_says(agent.link, FromAgent::OperationUpdate(update));
+            uuids.push(operation);
+        }
+        uuids
+    }
+
+    /// The statuses of operations that a framework heard since the last look.
+    pub(super) fn operation_updates(&mut self, framework: &Framework) -> Vec<v1::OperationStatus> {
+        let events = self.heard(framework);
+        let updates = events
+            .into_iter()
+            .filter_map(|event| event.update_operation_status);
+        updates.map(|update| update.status).collect()
+    }
+
     /// A call of an operator.
     pub(super) fn operate(
         &mut self,
@@ -377,6 +434,81 @@ impl World {
             .into_iter()
             .find(|shown| shown.agent_info.id.as_ref() == Some(&agent.id));
         shown.expect("the agent is registered")
+    }
+}
+
+pub(super) fn dynamic(role: &str) -> v1::resource::ReservationInfo {
+    v1::resource::ReservationInfo {
+        r#type: Some(v1::resource::reservation_info::Type::Dynamic as i32),
+        role: Some(role.to_owned()),
+        ..Default::default()
+    }
+}
+
+/// Resources reserved for a role by an operation.
+pub(super) fn reserved(text: &str, role: &str) -> Resources {
+    Resources::parse(text, "*")
+        .unwrap()
+        .push_reservation(&dynamic(role))
+}
+
+/// A persistent volume of 64 MiB.
+pub(super) fn volume(role: &str, id: &str, is_shared: bool) -> v1::Resource {
+    let mut item = reserved("disk:64", role).into_vec().remove(0);
+    item.disk = Some(v1::resource::DiskInfo {
+        persistence: Some(v1::resource::disk_info::Persistence {
+            id: id.to_owned(),
+            principal: None,
+        }),
+        volume: Some(v1::Volume {
+            container_path: "data".to_owned(),
+            mode: v1::volume::Mode::Rw as i32,
+            ..Default::default()
+        }),
+        ..Default::default()
+    });
+    item.shared = is_shared.then_some(v1::resource::SharedInfo {});
+    item
+}
+
+pub(super) fn operation(
+    kind: v1::offer::operation::Type,
+    id: Option<&str>,
+) -> v1::offer::Operation {
+    v1::offer::Operation {
+        r#type: Some(kind as i32),
+        id: id.map(|id| v1::OperationId {
+            value: id.to_owned(),
+        }),
+        ..Default::default()
+    }
+}
+
+pub(super) fn reserve(resources: &Resources, id: Option<&str>) -> v1::offer::Operation {
+    v1::offer::Operation {
+        reserve: Some(v1::offer::operation::Reserve {
+            source: Vec::new(),
+            resources: resources.to_vec(),
+        }),
+        ..operation(v1::offer::operation::Type::Reserve, id)
+    }
+}
+
+pub(super) fn create(volume: v1::Resource, id: Option<&str>) -> v1::offer::Operation {
+    v1::offer::Operation {
+        create: Some(v1::offer::operation::Create {
+            volumes: vec![volume],
+        }),
+        ..operation(v1::offer::operation::Type::Create, id)
+    }
+}
+
+pub(super) fn destroy(volume: v1::Resource, id: Option<&str>) -> v1::offer::Operation {
+    v1::offer::Operation {
+        destroy: Some(v1::offer::operation::Destroy {
+            volumes: vec![volume],
+        }),
+        ..operation(v1::offer::operation::Type::Destroy, id)
     }
 }
 

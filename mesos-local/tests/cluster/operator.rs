@@ -1,0 +1,323 @@
+//! What operators change, over HTTP, with agents that run real processes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mesos_local::{AgentSpec, Cluster};
+use serde_json::{Value, json};
+
+use crate::client::{Subscription, exchange, framework, get, operate, soon};
+
+async fn start() -> Cluster {
+    Cluster::builder()
+        .agent(AgentSpec::new("cpus:8;mem:1024;disk:1024"))
+        .start()
+        .await
+        .expect("a cluster")
+}
+
+fn framework_of(role: &str) -> Value {
+    let mut info = framework("operated");
+    info["roles"] = json!([role]);
+    info
+}
+
+/// Reads on until operators are shown what is expected.
+async fn shown(cluster: &Cluster, kind: &str, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    soon(what, async {
+        loop {
+            let answer = operate(cluster.master_address(), &json!({"type": kind})).await;
+            let answer = answer.json();
+            if is_it(&answer) {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_agent_is_drained_and_active_again() {
+    let cluster = start().await;
+    let master = cluster.master_address();
+    let mut scheduler = Subscription::open(master, framework_of("*")).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, "stays", "sleep 1000").await;
+    scheduler.state("stays", "TASK_RUNNING").await;
+    let agent_id = &offer["agent_id"];
+    let drain = json!({"type": "DRAIN_AGENT", "drain_agent": {
+        "agent_id": agent_id, "max_grace_period": {"seconds": 2},
+    }});
+    let answer = operate(master, &drain).await;
+    assert_eq!((answer.status, answer.text()), (200, String::new()));
+    let killing = scheduler.state("stays", "TASK_KILLING").await;
+    assert_eq!(killing["reason"], "REASON_AGENT_DRAINING");
+    let killed = scheduler.state("stays", "TASK_KILLED").await;
+    assert_eq!(killed["reason"], "REASON_AGENT_DRAINING");
+    let agents = shown(&cluster, "GET_AGENTS", "the end of draining", |answer| {
+        answer["get_agents"]["agents"][0]["drain_info"]["state"] == "DRAINED"
+    })
+    .await;
+    assert_eq!(agents["get_agents"]["agents"][0]["active"], false);
+    let reactivate =
+        json!({"type": "REACTIVATE_AGENT", "reactivate_agent": {"agent_id": agent_id}});
+    assert_eq!(operate(master, &reactivate).await.status, 200);
+    let again = scheduler
+        .until_it("an offer of all of it", |event| {
+            let resources = &event["offers"]["offers"][0]["resources"];
+            resources.to_string().contains(r#""value":8.0"#)
+        })
+        .await;
+    assert_eq!(again["offers"]["offers"][0]["agent_id"], *agent_id);
+    let answer = operate(master, &reactivate).await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (400, "Agent is not deactivated".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn an_agent_that_is_gone_ends() {
+    let cluster = start().await;
+    let master = cluster.master_address();
+    let mut scheduler = Subscription::open(master, framework_of("*")).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, "goes", "sleep 1000").await;
+    scheduler.state("goes", "TASK_RUNNING").await;
+    let gone =
+        json!({"type": "MARK_AGENT_GONE", "mark_agent_gone": {"agent_id": offer["agent_id"]}});
+    assert_eq!(operate(master, &gone).await.status, 200);
+    let status = scheduler.state("goes", "TASK_GONE_BY_OPERATOR").await;
+    assert_eq!(status["reason"], "REASON_AGENT_REMOVED_BY_OPERATOR");
+    let failure = scheduler.until("FAILURE").await;
+    assert_eq!(failure["failure"]["agent_id"], offer["agent_id"]);
+    assert_eq!(operate(master, &gone).await.status, 200);
+}
+
+fn volume(id: &str) -> Value {
+    json!({
+        "name": "disk", "type": "SCALAR", "scalar": {"value": 64.0},
+        "reservations": [{"type": "DYNAMIC", "role": "db"}],
+        "disk": {"persistence": {"id": id}, "volume": {"mode": "RW", "container_path": "data"}},
+    })
+}
+
+fn reserved(name: &str, amount: f64) -> Value {
+    json!({
+        "name": name, "type": "SCALAR", "scalar": {"value": amount},
+        "reservations": [{"type": "DYNAMIC", "role": "db"}],
+    })
+}
+
+/// The statuses of operations until one of them is told to be in a state.
+async fn operation(scheduler: &mut Subscription, id: &str, state: &str) -> Value {
+    let event = scheduler
+        .until_it(state, |event| {
+            let status = &event["update_operation_status"]["status"];
+            status["operation_id"]["value"] == id && status["state"] == state
+        })
+        .await;
+    event["update_operation_status"]["status"].clone()
+}
+
+async fn accept(scheduler: &Subscription, offer: &Value, operations: Value) {
+    let accept = json!({
+        "offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0},
+    });
+    let answer = scheduler.call("ACCEPT", json!({"accept": accept})).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+}
+
+async fn acknowledge(scheduler: &Subscription, status: &Value) {
+    let acknowledge = json!({
+        "agent_id": status["agent_id"],
+        "operation_id": status["operation_id"],
+        "uuid": status["uuid"]["value"],
+    });
+    let call = json!({"acknowledge_operation_status": acknowledge});
+    let answer = scheduler.call("ACKNOWLEDGE_OPERATION_STATUS", call).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+}
+
+/// The next offer that has the volume; others are of what a task just left.
+async fn offer_with_volume(scheduler: &mut Subscription) -> Value {
+    loop {
+        let offer = scheduler.offer().await;
+        if offer.to_string().contains("container_path") {
+            return offer;
+        }
+        decline(scheduler, &offer).await;
+    }
+}
+
+async fn decline(scheduler: &Subscription, offer: &Value) {
+    let decline = json!({"offer_ids": [offer["id"]], "filters": {"refuse_seconds": 0.0}});
+    let answer = scheduler.call("DECLINE", json!({"decline": decline})).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+}
+
+fn writer(offer: &Value, id: &str, command: &str) -> Value {
+    json!([{"type": "LAUNCH", "launch": {"task_infos": [{
+        "name": id, "task_id": {"value": id}, "agent_id": offer["agent_id"],
+        "command": {"value": command, "shell": true},
+        "resources": [
+            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.1}},
+            {"name": "mem", "type": "SCALAR", "scalar": {"value": 32.0}},
+            volume("v"),
+        ],
+    }]}}])
+}
+
+#[tokio::test]
+async fn a_volume_outlives_its_tasks_and_goes_when_it_is_destroyed() {
+    let cluster = start().await;
+    let mut scheduler = Subscription::open(cluster.master_address(), framework_of("db")).await;
+    let offer = scheduler.offer().await;
+    let make = json!([
+        {"type": "RESERVE", "id": {"value": "reserve"}, "reserve": {"resources": [reserved("disk", 64.0)]}},
+        {"type": "CREATE", "id": {"value": "create"}, "create": {"volumes": [volume("v")]}},
+    ]);
+    accept(&scheduler, &offer, make).await;
+    let directory = cluster.work_dir().join("agent-0/volumes/roles/db/v");
+    for id in ["reserve", "create"] {
+        let status = operation(&mut scheduler, id, "OPERATION_FINISHED").await;
+        acknowledge(&scheduler, &status).await;
+    }
+    assert!(directory.is_dir());
+    let offer = offer_with_volume(&mut scheduler).await;
+    let write = "echo kept > data/file";
+    accept(&scheduler, &offer, writer(&offer, "writes", write)).await;
+    scheduler.state("writes", "TASK_FINISHED").await;
+    let offer = offer_with_volume(&mut scheduler).await;
+    let read = "test \"$(cat data/file)\" = kept";
+    accept(&scheduler, &offer, writer(&offer, "reads", read)).await;
+    scheduler.state("reads", "TASK_FINISHED").await;
+    assert_eq!(
+        std::fs::read_to_string(directory.join("file")).unwrap(),
+        "kept\n"
+    );
+    // Nothing is left to acknowledge.
+    shown(&cluster, "GET_OPERATIONS", "no operation", |answer| {
+        answer["get_operations"] == json!({})
+    })
+    .await;
+    let offer = offer_with_volume(&mut scheduler).await;
+    let destroy = json!([
+        {"type": "DESTROY", "id": {"value": "destroy"}, "destroy": {"volumes": [volume("v")]}},
+    ]);
+    accept(&scheduler, &offer, destroy).await;
+    operation(&mut scheduler, "destroy", "OPERATION_FINISHED").await;
+    assert!(!directory.exists());
+    let reconcile = json!({"reconcile_operations": {"operations": []}});
+    scheduler.call("RECONCILE_OPERATIONS", reconcile).await;
+    let told = operation(&mut scheduler, "destroy", "OPERATION_FINISHED").await;
+    assert_eq!(told["uuid"], Value::Null);
+}
+
+fn form(pairs: &[(&str, &str)]) -> String {
+    let quote =
+        |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={}", quote(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+#[tokio::test]
+async fn the_older_endpoints_change_what_the_calls_change() {
+    let cluster = start().await;
+    let master = cluster.master_address();
+    let agents = shown(&cluster, "GET_AGENTS", "an agent", |answer| {
+        answer["get_agents"]["agents"][0]["agent_info"]["id"].is_object()
+    })
+    .await;
+    let agent = agents["get_agents"]["agents"][0]["agent_info"]["id"]["value"].clone();
+    let agent = agent.as_str().unwrap();
+    let send = |method: &'static str, path: &'static str, body: String| async move {
+        let answer = exchange(master, method, path, &[], body.as_bytes()).await;
+        (answer.status, answer.text())
+    };
+    // Weights.
+    let weights = r#"[{"role":"db","weight":2.5}]"#;
+    let answer = send("PUT", "/weights", weights.to_owned()).await;
+    assert_eq!(answer, (200, String::new()));
+    let shown = get(master, "/weights").await.json();
+    assert_eq!(shown, json!([{"role": "db", "weight": 2.5}]));
+    let answer = send("DELETE", "/weights", String::new()).await;
+    let text = "405 Method Not Allowed. Expecting one of { 'GET', 'PUT' }, but received 'DELETE'.";
+    assert_eq!(answer, (405, text.to_owned()));
+    // Quota.
+    let quota = json!({"role": "db", "guarantee": [
+        {"name": "cpus", "type": "SCALAR", "scalar": {"value": 1.0}},
+    ]});
+    assert_eq!(send("POST", "/quota", quota.to_string()).await.0, 200);
+    let roles = get(master, "/roles").await.json();
+    assert_eq!(
+        roles["roles"][0]["quota"]["guarantee"],
+        json!({"cpus": 1.0})
+    );
+    assert_eq!(roles["roles"][0]["weight"], json!(2.5));
+    assert_eq!(send("DELETE", "/quota/db", String::new()).await.0, 200);
+    assert_eq!(get(master, "/quota").await.json(), json!({}));
+    // Reservations and volumes.
+    let resources = json!([reserved("disk", 64.0)]).to_string();
+    let body = form(&[("slaveId", agent), ("resources", &resources)]);
+    let answer = send("POST", "/reserve", body.clone()).await;
+    assert_eq!(answer, (202, String::new()));
+    let volumes = json!([volume("old")]).to_string();
+    let volumes = form(&[("slaveId", agent), ("volumes", &volumes)]);
+    let answer = send("POST", "/create-volumes", volumes.clone()).await;
+    assert_eq!(answer, (202, String::new()));
+    let directory = cluster.work_dir().join("agent-0/volumes/roles/db/old");
+    let is_there = |is_there: bool| wait_for(&directory, is_there);
+    is_there(true).await;
+    assert_eq!(send("POST", "/destroy-volumes", volumes).await.0, 202);
+    is_there(false).await;
+    assert_eq!(send("POST", "/unreserve", body).await.0, 202);
+    let answer = send("POST", "/unreserve", form(&[("slaveId", agent)])).await;
+    let text = "Missing 'resources' query parameter in the request body";
+    assert_eq!(answer, (400, text.to_owned()));
+    // Maintenance.
+    let machine = json!({"hostname": "localhost", "ip": cluster.agent_addresses()[0].ip()});
+    let schedule = json!({"windows": [{
+        "machine_ids": [machine], "unavailability": {"start": {"nanoseconds": 1}},
+    }]});
+    let answer = send("POST", "/maintenance/schedule", schedule.to_string()).await;
+    assert_eq!(answer, (200, String::new()));
+    assert_eq!(get(master, "/maintenance/schedule").await.json(), schedule);
+    let machines = json!([machine]).to_string();
+    assert_eq!(send("POST", "/machine/up", machines.clone()).await.0, 400);
+    assert_eq!(send("POST", "/machine/down", machines.clone()).await.0, 200);
+    let status = get(master, "/maintenance/status").await.json();
+    assert_eq!(status, json!({"down_machines": [machine]}));
+    assert_eq!(send("POST", "/machine/up", machines).await.0, 200);
+    assert_eq!(get(master, "/maintenance/status").await.json(), json!({}));
+}
+
+async fn wait_for(directory: &Path, is_there: bool) {
+    soon("a change of the disk", async {
+        while directory.exists() != is_there {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_needs_storage_plugins_or_images_is_refused_with_a_reason() {
+    let cluster = start().await;
+    let agent = cluster.agent_addresses()[0];
+    let answer = operate(agent, &json!({"type": "PRUNE_IMAGES"})).await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (
+            501,
+            "PRUNE_IMAGES is not supported by mesos-local".to_owned()
+        )
+    );
+    let answer = operate(agent, &json!({"type": "GET_RESOURCE_PROVIDERS"})).await;
+    assert_eq!(answer.json()["get_resource_providers"], json!({}));
+    let answer = operate(agent, &json!({"type": "GET_OPERATIONS"})).await;
+    assert_eq!(answer.json()["get_operations"], json!({}));
+}
