@@ -20,6 +20,7 @@ mod drain;
 mod events;
 mod gone;
 mod inverse_offers;
+mod logging;
 mod maintenance;
 mod offers;
 mod operations;
@@ -392,6 +393,7 @@ impl Master {
             .chain(agents)
             .chain(recovered)
             .chain(offers)
+            .chain(self.end_of_logging())
             .chain(allocation)
             .min()
     }
@@ -403,6 +405,7 @@ impl Master {
         self.ping_agents();
         self.give_recovered_agents_up();
         self.finish_draining();
+        self.log_as_usual();
         self.rescind_old_offers();
     }
 

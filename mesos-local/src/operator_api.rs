@@ -172,7 +172,9 @@ fn read(kind: Type, snapshot: &Snapshot) -> Message {
             Answer::GetMetrics
         }
         Type::GetLoggingLevel => {
-            message.get_logging_level = Some(response::GetLoggingLevel { level: 0 });
+            message.get_logging_level = Some(response::GetLoggingLevel {
+                level: snapshot.operator.logging_level,
+            });
             Answer::GetLoggingLevel
         }
         Type::GetState => {

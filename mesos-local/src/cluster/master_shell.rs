@@ -485,6 +485,14 @@ impl Shell {
     /// hears of what it led to.
     async fn step(&mut self, input: Input) {
         let effects = self.master.step(Timestamp::now(), input);
+        if self.master.logging_level() > 0 {
+            tracing::info!(
+                replies = effects.replies.len(),
+                events = effects.events.len(),
+                to_agents = effects.to_agents.len(),
+                "the master took a step"
+            );
+        }
         if let Some(store) = &mut self.store
             && let Err(reason) = store.save(self.master.registry()).await
         {

@@ -12,6 +12,8 @@ use super::{Master, Reply, report};
 /// What operators have set, and what became of it.
 #[derive(Debug, Clone, Default)]
 pub struct OperatorReport {
+    /// How much is logged.
+    pub logging_level: u32,
     /// Weights of roles that were given one.
     pub weights: Vec<v1::WeightInfo>,
     /// Quotas of roles that were given one.
@@ -33,6 +35,9 @@ impl Master {
         match call.r#type() {
             Type::UpdateWeights => {
                 self.update_weights(call.update_weights.unwrap_or_default().weight_infos)
+            }
+            Type::SetLoggingLevel => {
+                self.set_logging_level(&call.set_logging_level.unwrap_or_default())
             }
             Type::UpdateQuota => {
                 let update = call.update_quota.unwrap_or_default();
@@ -80,6 +85,7 @@ impl Master {
     #[must_use]
     pub fn operator_report(&self) -> OperatorReport {
         OperatorReport {
+            logging_level: self.logging_level(),
             weights: self.weights_report(),
             quota: self.quota_status(),
             schedule: self.state.maintenance.schedule.clone(),

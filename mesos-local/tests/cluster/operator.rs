@@ -305,6 +305,28 @@ async fn wait_for(directory: &Path, is_there: bool) {
 }
 
 #[tokio::test]
+async fn logging_is_louder_for_a_while() {
+    let cluster = start().await;
+    let master = cluster.master_address();
+    let set = json!({"type": "SET_LOGGING_LEVEL", "set_logging_level": {
+        "level": 2, "duration": {"nanoseconds": 200_000_000},
+    }});
+    assert_eq!(operate(master, &set).await.status, 200);
+    let level = |answer: &Value| answer["get_logging_level"]["level"].clone();
+    let read = json!({"type": "GET_LOGGING_LEVEL"});
+    assert_eq!(level(&operate(master, &read).await.json()), json!(2));
+    shown(&cluster, "GET_LOGGING_LEVEL", "the usual level", |answer| {
+        level(answer) == json!(0)
+    })
+    .await;
+    let log = json!({"type": "READ_FILE", "read_file": {"path": "/master/log", "offset": 0}});
+    let answer = operate(master, &log).await.json();
+    assert_eq!(answer["read_file"], json!({"size": 0, "data": ""}));
+    let other = json!({"type": "READ_FILE", "read_file": {"path": "/etc/passwd", "offset": 0}});
+    assert_eq!(operate(master, &other).await.status, 404);
+}
+
+#[tokio::test]
 async fn what_needs_storage_plugins_or_images_is_refused_with_a_reason() {
     let cluster = start().await;
     let agent = cluster.agent_addresses()[0];
