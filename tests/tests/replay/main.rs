@@ -14,6 +14,7 @@ mod docker;
 mod executors;
 mod group;
 mod lifecycle;
+mod operator;
 mod reads;
 mod requests;
 mod stateful;
@@ -25,10 +26,6 @@ use mesos_tests::captures;
 
 /// Dialogues that no group here replays: how their names begin, and why.
 const NOT_REPLAYED: &[(&str, &str)] = &[
-    (
-        "accept-inverse-offers",
-        "needs maintenance windows, which mesos-local does not have yet",
-    ),
     (
         "agent-get_",
         "shows a task group besides; shapes are compared by the agent's own tests",
@@ -50,15 +47,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "needs the recorded file server; the fetcher's own tests hold its rules",
     ),
     (
-        "master-deactivate_agent",
-        "deactivating agents is not there yet",
-    ),
-    ("master-drain_agent", "draining agents is not there yet"),
-    (
-        "master-get_agents-drained",
-        "draining agents is not there yet",
-    ),
-    (
         "master-get_agents-protobuf",
         "protobuf twins are compared by capture_json",
     ),
@@ -75,14 +63,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "shows a task group besides; compared by the views' own tests",
     ),
     (
-        "master-get_logging_level",
-        "there is no logging level to read or set",
-    ),
-    (
-        "master-get_maintenance_status",
-        "needs maintenance windows, which mesos-local does not have yet",
-    ),
-    (
         "master-get_master-protobuf",
         "protobuf twins are compared by capture_json",
     ),
@@ -90,11 +70,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "master-get_metrics",
         "most of Mesos's counters mean nothing here; compared by the views' own tests",
     ),
-    (
-        "master-get_operations",
-        "operations of agents without plugins are done at once and not kept",
-    ),
-    ("master-get_quota", "quota is not there yet"),
     (
         "master-get_state",
         "shows a task group besides; compared by the views' own tests",
@@ -107,20 +82,14 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "master-get_version-protobuf",
         "protobuf twins are compared by capture_json",
     ),
-    ("master-get_weights-set", "setting weights is not there yet"),
     (
         "master-http-frameworks",
         "shows a task group besides; compared by the views' own tests",
     ),
     (
-        "master-http-maintenance",
-        "needs maintenance windows, which mesos-local does not have yet",
-    ),
-    (
         "master-http-metrics-snapshot",
         "most of Mesos's counters mean nothing here",
     ),
-    ("master-http-quota", "quota is not there yet"),
     (
         "master-http-state",
         "shows a task group besides; compared by the views' own tests",
@@ -129,29 +98,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "master-http-tasks",
         "shows a task group besides; compared by the views' own tests",
     ),
-    (
-        "master-http-weights",
-        "weights over the older endpoint are not there yet",
-    ),
-    ("master-list-files", "mesos-local keeps no log file"),
-    (
-        "master-mark_agent_gone",
-        "marking agents gone is not there yet",
-    ),
-    (
-        "master-reactivate_agent",
-        "deactivating agents is not there yet",
-    ),
-    ("master-subscribe-drain", "draining agents is not there yet"),
-    (
-        "master-teardown",
-        "an operator's teardown of the drained framework; compared by the operator API's own tests",
-    ),
-    (
-        "master-update_",
-        "setting weights, quota and maintenance is not there yet",
-    ),
-    ("stream-drained", "draining agents is not there yet"),
     (
         "stream-heartbeat",
         "takes 30 seconds; heartbeats are tested with the model's own time",
@@ -178,6 +124,7 @@ fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
         stateful::STATEFUL,
         reads::READS,
         auth::AUTH,
+        operator::OPERATOR,
         wire::WIRE,
     ]
     .concat()
