@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use mesos_local::{Cluster, ClusterConfig};
 use mesos_sdk::address::HostAddress;
 use mesos_sdk::transport::{Transport, TransportConfig};
+use serde_json::Value;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::encoding::Encoding;
 
 /// How long a condition may take to come true.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whose turn it is with the cluster that the environment names: dialogues
+/// count on having all of it.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// A master and its agent.
 #[derive(Debug)]
@@ -20,6 +29,22 @@ pub struct Fixture {
     pub transport: Transport,
     /// `None` when the master is one of the environment.
     pub cluster: Option<Cluster>,
+    /// How frameworks write their calls.
+    pub calls: Encoding,
+    /// How streams of events are asked for.
+    pub events: Encoding,
+    _turn: Option<MutexGuard<'static, ()>>,
+}
+
+/// Whether a test must be left out because `MESOS_MASTER` names a cluster, and
+/// the test needs one of its own; says so if it must.
+#[must_use]
+pub fn is_left_out(why: &str) -> bool {
+    let is_foreign = std::env::var_os("MESOS_MASTER").is_some();
+    if is_foreign {
+        println!("skipped with the master of MESOS_MASTER: {why}");
+    }
+    is_foreign
 }
 
 impl Fixture {
@@ -30,27 +55,21 @@ impl Fixture {
     ///
     /// When there is no cluster to be had.
     pub async fn start() -> Self {
-        Self::with(|_| {}).await
+        match std::env::var("MESOS_MASTER") {
+            Ok(master) => Self::foreign(&master).await,
+            Err(_) => Self::with(|_| {}).await,
+        }
     }
 
-    /// The same, with a change where the cluster is ours.
+    /// The same, for frameworks that speak one encoding.
     ///
     /// # Panics
     ///
     /// When there is no cluster to be had.
-    pub async fn with(change: impl FnOnce(&mut ClusterConfig)) -> Self {
-        let transport = Transport::new(TransportConfig::default());
-        if let Ok(master) = std::env::var("MESOS_MASTER") {
-            let agent = std::env::var("MESOS_AGENT").expect("MESOS_AGENT goes with MESOS_MASTER");
-            let parse = |text: String| text.parse().expect("host:port");
-            return Self {
-                master: parse(master),
-                agent: parse(agent),
-                transport,
-                cluster: None,
-            };
-        }
-        Self::start_with(change).await
+    pub async fn speaking(encoding: Encoding) -> Self {
+        let mut fixture = Self::start().await;
+        (fixture.calls, fixture.events) = (encoding, encoding);
+        fixture
     }
 
     /// The same cluster with a configuration of its own, never one of the
@@ -59,7 +78,7 @@ impl Fixture {
     /// # Panics
     ///
     /// When there is no cluster to be had.
-    pub async fn start_with(change: impl FnOnce(&mut ClusterConfig)) -> Self {
+    pub async fn with(change: impl FnOnce(&mut ClusterConfig)) -> Self {
         let cluster = Cluster::builder()
             .resources("cpus:8;mem:8192;disk:20480;ports:[31000-32000]")
             .attributes("rack:r1;zone:a;level:10;range:[1-5]")
@@ -74,6 +93,56 @@ impl Fixture {
             agent: HostAddress::http(agent.ip().to_string(), agent.port()),
             transport: Transport::new(TransportConfig::default()),
             cluster: Some(cluster),
+            calls: Encoding::Json,
+            events: Encoding::Json,
+            _turn: None,
         }
+    }
+
+    /// The cluster that the environment names, as soon as nobody uses it.
+    async fn foreign(master: &str) -> Self {
+        let agent = std::env::var("MESOS_AGENT").expect("MESOS_AGENT goes with MESOS_MASTER");
+        let fixture = Self {
+            master: master.parse().expect("host:port"),
+            agent: agent.parse().expect("host:port"),
+            transport: Transport::new(TransportConfig::default()),
+            cluster: None,
+            calls: Encoding::Json,
+            events: Encoding::Json,
+            _turn: Some(TURN.lock().await),
+        };
+        let idle = async {
+            while !fixture.is_idle().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, idle).await;
+        assert!(in_time.is_ok(), "the cluster is used by others");
+        fixture
+    }
+
+    /// Whether there is no framework, and the agent has all that it has.
+    async fn is_idle(&self) -> bool {
+        let get = async |path| -> Value {
+            let answer = self.transport.get(&self.master, path, HeaderMap::new());
+            let answer = answer.await.expect("the master of MESOS_MASTER answers");
+            serde_json::from_slice(&answer.body).expect("JSON")
+        };
+        let frameworks = get("/frameworks").await;
+        let agents = get("/slaves").await;
+        let is_unused = |agent: &Value| {
+            ["used_resources", "offered_resources"]
+                .iter()
+                .all(|resources| agent[resources]["cpus"] == 0.0)
+        };
+        let is_empty = frameworks["frameworks"]
+            .as_array()
+            .is_some_and(Vec::is_empty);
+        is_empty
+            && agents["slaves"]
+                .as_array()
+                .expect("agents")
+                .iter()
+                .all(is_unused)
     }
 }

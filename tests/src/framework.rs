@@ -1,5 +1,5 @@
-//! A scheduler that speaks JSON by hand: it sends what a test says and keeps
-//! every record it hears.
+//! A scheduler that speaks by hand: it sends what a test says and keeps every
+//! record it hears.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +11,7 @@ use mesos_sdk::transport::{Response, Transport};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::encoding::Encoding;
 use crate::fixture::{Fixture, PATIENCE};
 
 /// Where schedulers call.
@@ -127,7 +128,7 @@ impl Drop for Opened {
 }
 
 impl Fixture {
-    /// Sends one request with a JSON body.
+    /// Sends one request.
     ///
     /// # Panics
     ///
@@ -156,8 +157,24 @@ impl Fixture {
     ///
     /// When there is no response.
     pub async fn open(&self, path: &str, call: &Value) -> Opened {
-        let body = Bytes::from(call.to_string());
-        self.open_as(path, header_map(&JSON), body).await
+        let headers = [
+            ("Content-Type", self.calls.media_type()),
+            ("Accept", self.events.media_type()),
+        ];
+        let body = self.calls.call(path, call);
+        self.open_as(path, header_map(&headers), body).await
+    }
+
+    /// Makes a call of a scheduler, under a stream's id if there is one.
+    ///
+    /// # Panics
+    ///
+    /// When there is no response.
+    pub async fn call(&self, stream_id: Option<&str>, call: &Value) -> Response {
+        let mut headers = vec![("Content-Type", self.calls.media_type())];
+        headers.extend(stream_id.map(|id| ("Mesos-Stream-Id", id)));
+        let body = self.calls.call(SCHEDULER, call);
+        self.post(SCHEDULER, &headers, &body).await
     }
 
     /// The same with headers of one's own.
@@ -190,6 +207,8 @@ pub async fn open(
     };
     let kept = records.clone();
     let (status, headers) = (response.status, response.headers);
+    let encoding = Encoding::of(&headers);
+    let path = path.to_owned();
     let mut refusal = String::new();
     if status != StatusCode::OK {
         while let Some(Ok(chunk)) = response.body.chunk().await {
@@ -201,7 +220,8 @@ pub async fn open(
         while let Some(Ok(chunk)) = response.body.chunk().await {
             decoder.push(chunk);
             while let Ok(Some(record)) = decoder.next_record() {
-                kept.heard().records.push(parse(&record));
+                let event = encoding.event(&path, record);
+                kept.heard().records.push(event);
             }
             kept.news.notify_waiters();
         }
@@ -275,6 +295,10 @@ impl<'a> Framework<'a> {
             info["id"] = json!({"value": id});
             call["framework_id"] = json!({"value": id});
         }
+        if fixture.cluster.is_none() {
+            // Nothing of it is in the way of the next test, whatever happens.
+            info["failover_timeout"] = json!(0.0);
+        }
         call["subscribe"] = json!({"framework_info": info});
         let stream = fixture.open(SCHEDULER, &call).await;
         assert_eq!(stream.status, 200);
@@ -305,11 +329,7 @@ impl<'a> Framework<'a> {
     /// Makes a call under another stream's id.
     pub async fn send_on(&self, stream_id: &str, mut call: Value) -> Response {
         call["framework_id"] = json!({"value": self.id});
-        let headers = [JSON[0], ("Mesos-Stream-Id", stream_id)];
-        let body = call.to_string();
-        self.fixture
-            .post(SCHEDULER, &headers, body.as_bytes())
-            .await
+        self.fixture.call(Some(stream_id), &call).await
     }
 
     /// The next offer that was not used yet, apart from those of what a task

@@ -7,6 +7,7 @@
 
 pub mod captures;
 pub mod compare;
+pub mod encoding;
 pub mod engine;
 pub mod fixture;
 pub mod framework;

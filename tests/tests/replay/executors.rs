@@ -71,12 +71,12 @@ fn adapt(value: &mut Value, offer: &Value, framework_id: &str) {
     }
 }
 
-#[tokio::test]
-async fn executors_of_the_frameworks_own() {
+in_both_encodings!(executors_of_the_frameworks_own);
+
+async fn executors_of_the_frameworks_own(fixture: Fixture) {
     if !has_python() {
         return;
     }
-    let fixture = Fixture::start().await;
     let group = Group::new(CUSTOM);
     let f = Framework::subscribe(&fixture, framework_info("with-executor"), None).await;
     let offer = f.offer().await;
@@ -265,9 +265,9 @@ async fn session(group: &Group, fixture: &Fixture, executor: &Value) {
     assert_eq!(json!(records), recorded["response"]["records"]);
 }
 
-#[tokio::test]
-async fn task_groups() {
-    let fixture = Fixture::start().await;
+in_both_encodings!(task_groups);
+
+async fn task_groups(fixture: Fixture) {
     let group = Group::new(PODS);
     let f = Framework::subscribe(&fixture, framework_info("pods"), None).await;
     let offer = f.offer().await;

@@ -4,9 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use bytes::Bytes;
+use mesos_proto::wire;
 use mesos_sdk::transport::Response;
+use mesos_sdk::v1::{agent, master};
 use mesos_tests::captures;
 use mesos_tests::compare::{self, story};
+use mesos_tests::encoding::{Encoding, as_printed};
 use mesos_tests::fixture::Fixture;
 use serde_json::Value;
 
@@ -40,8 +44,12 @@ impl Group {
             "{name}: {}",
             response.text()
         );
+        let encoding = Encoding::of(&response.headers);
         for header in ["content-type", "allow", "www-authenticate"] {
-            let fields = recorded["headers"].as_object().cloned().unwrap_or_default();
+            let mut fields = recorded["headers"].as_object().cloned().unwrap_or_default();
+            if encoding == Encoding::Protobuf && recorded["status"] == 200 {
+                fields.insert("Content-Type".to_owned(), encoding.media_type().into());
+            }
             let expected = fields
                 .iter()
                 .find(|(key, _)| key.eq_ignore_ascii_case(header));
@@ -63,9 +71,15 @@ impl Group {
             ),
             Value::Null => {}
             body => {
-                let got: Value = serde_json::from_slice(&response.body)
-                    .unwrap_or_else(|error| panic!("{name}: {error}"));
-                self.check_shape(name, body, &got);
+                let got = printed(name, encoding, response.body.clone());
+                let mut recorded = match body["base64"].as_str() {
+                    Some(text) => printed(name, Encoding::Protobuf, bytes_of(text)),
+                    None => body.clone(),
+                };
+                if encoding == Encoding::Protobuf {
+                    drop_empty_lists(&mut recorded);
+                }
+                self.check_shape(name, &recorded, &got);
             }
         }
     }
@@ -92,16 +106,49 @@ impl Group {
     }
 }
 
-pub(crate) fn body_of(request: &Value) -> Vec<u8> {
+/// What a body says, as it is printed in JSON.
+fn printed(name: &str, encoding: Encoding, body: Bytes) -> Value {
+    let read = match encoding {
+        Encoding::Json => serde_json::from_slice(&body).map_err(|error| error.to_string()),
+        Encoding::Protobuf if name.starts_with("agent-") => {
+            let read = wire::decode::<agent::Response>(body);
+            read.map(|read| as_printed(&read))
+                .map_err(|error| error.to_string())
+        }
+        Encoding::Protobuf => {
+            let read = wire::decode::<master::Response>(body);
+            read.map(|read| as_printed(&read))
+                .map_err(|error| error.to_string())
+        }
+    };
+    read.unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Protobuf does not tell an empty list from none.
+fn drop_empty_lists(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(drop_empty_lists),
+        Value::Object(fields) => {
+            fields.retain(|_, field| field.as_array().is_none_or(|items| !items.is_empty()));
+            fields.values_mut().for_each(drop_empty_lists);
+        }
+        _ => {}
+    }
+}
+
+/// Bytes that were recorded as base64.
+pub(crate) fn bytes_of(text: &str) -> Bytes {
     use base64::Engine as _;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(text);
+    decoded.unwrap().into()
+}
+
+pub(crate) fn body_of(request: &Value) -> Vec<u8> {
     match &request["body"] {
         Value::Null => Vec::new(),
         Value::String(text) => text.clone().into_bytes(),
         Value::Object(fields) if fields.contains_key("base64") => {
-            let text = fields["base64"].as_str().unwrap();
-            base64::engine::general_purpose::STANDARD
-                .decode(text)
-                .unwrap()
+            bytes_of(fields["base64"].as_str().unwrap()).into()
         }
         body => body.to_string().into_bytes(),
     }

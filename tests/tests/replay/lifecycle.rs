@@ -1,7 +1,7 @@
 //! The lives of tasks and of a framework.
 
 use mesos_tests::fixture::Fixture;
-use mesos_tests::framework::{Framework, JSON, SCHEDULER, framework_info, launch, resources, task};
+use mesos_tests::framework::{Framework, framework_info, launch, resources, task};
 use serde_json::{Value, json};
 
 use crate::group::{Group, check_story};
@@ -47,9 +47,9 @@ pub(crate) const LIFECYCLE: &[&str] = &[
     "wrong-stream-id",
 ];
 
-#[tokio::test]
-async fn the_life_of_tasks_and_of_a_framework() {
-    let fixture = Fixture::start().await;
+in_both_encodings!(the_life_of_tasks_and_of_a_framework);
+
+async fn the_life_of_tasks_and_of_a_framework(fixture: Fixture) {
     let group = Group::new(LIFECYCLE);
     let f = Framework::subscribe(&fixture, framework_info("lifecycle"), None).await;
 
@@ -275,11 +275,8 @@ async fn calls_of_all_kinds(group: &Group, fixture: &Fixture, f: &Framework<'_>)
         "wrong-stream-id",
         &f.send_on(other, json!({"type": "REVIVE"})).await,
     );
-    let body = json!({"type": "REVIVE", "framework_id": {"value": f.id}}).to_string();
-    group.check(
-        "missing-stream-id",
-        &fixture.post(SCHEDULER, &JSON, body.as_bytes()).await,
-    );
+    let revive = json!({"type": "REVIVE", "framework_id": {"value": f.id}});
+    group.check("missing-stream-id", &fixture.call(None, &revive).await);
     let message = json!({"type": "MESSAGE", "message": {"agent_id": {"value": "nope"}, "executor_id": {"value": "nope"}, "data": "aGk="}});
     group.check("message-unknown", &f.send(message).await);
     group.check(

@@ -9,6 +9,26 @@
     reason = "helpers of tests, where a panic is the failure"
 )]
 
+/// A dialogue as two tests: in JSON, and in protobuf.
+macro_rules! in_both_encodings {
+    ($dialogue:ident) => {
+        mod $dialogue {
+            use mesos_tests::encoding::Encoding;
+            use mesos_tests::fixture::Fixture;
+
+            #[tokio::test]
+            async fn in_json() {
+                super::$dialogue(Fixture::speaking(Encoding::Json).await).await;
+            }
+
+            #[tokio::test]
+            async fn in_protobuf() {
+                super::$dialogue(Fixture::speaking(Encoding::Protobuf).await).await;
+            }
+        }
+    };
+}
+
 mod auth;
 mod docker;
 mod executors;
@@ -47,10 +67,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "needs the recorded file server; the fetcher's own tests hold its rules",
     ),
     (
-        "master-get_agents-protobuf",
-        "protobuf twins are compared by capture_json",
-    ),
-    (
         "master-get_executors",
         "shows the executor of the whole recording; `executors` replays its twin",
     ),
@@ -63,10 +79,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "shows a task group besides; compared by the views' own tests",
     ),
     (
-        "master-get_master-protobuf",
-        "protobuf twins are compared by capture_json",
-    ),
-    (
         "master-get_metrics",
         "most of Mesos's counters mean nothing here; compared by the views' own tests",
     ),
@@ -77,10 +89,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
     (
         "master-get_tasks",
         "shows a task group besides; compared by the views' own tests",
-    ),
-    (
-        "master-get_version-protobuf",
-        "protobuf twins are compared by capture_json",
     ),
     (
         "master-http-frameworks",

@@ -1,8 +1,9 @@
 //! What operators read: state, files, the stream of events.
 
 use mesos_tests::captures;
+use mesos_tests::encoding::Encoding;
 use mesos_tests::fixture::Fixture;
-use mesos_tests::framework::{Framework, JSON, framework_info, task};
+use mesos_tests::framework::{Framework, framework_info, task};
 use serde_json::{Value, json};
 
 use crate::group::{Group, agent_call, body_of};
@@ -21,11 +22,14 @@ pub(crate) const READS: &[&str] = &[
     "agent-list-files",
     "agent-read-file",
     "master-get_agents",
+    "master-get_agents-protobuf",
     "master-get_health",
     "master-get_maintenance_schedule",
     "master-get_master",
+    "master-get_master-protobuf",
     "master-get_roles",
     "master-get_version",
+    "master-get_version-protobuf",
     "master-get_weights",
     "master-http-health",
     "master-http-master-state.json",
@@ -39,9 +43,9 @@ pub(crate) const READS: &[&str] = &[
     "master-unknown-call",
 ];
 
-#[tokio::test]
-async fn what_operators_read() {
-    let fixture = Fixture::start().await;
+in_both_encodings!(what_operators_read);
+
+async fn what_operators_read(fixture: Fixture) {
     let group = Group::new(READS);
     let f = Framework::subscribe(&fixture, framework_info("lifecycle"), None).await;
     let offer = f
@@ -61,8 +65,21 @@ async fn what_operators_read() {
             || *name == "master-teardown-unknown"
         {
             let request = &captures::read(name)["request"];
-            let response = fixture.post("/api/v1", &JSON, &body_of(request)).await;
+            let sent = request["headers"].as_object().unwrap();
+            let sent: Vec<_> = sent
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+                .collect();
+            let response = fixture.post("/api/v1", &sent, &body_of(request)).await;
             group.check(name, &response);
+            if name.starts_with("master-get_") && fixture.calls == Encoding::Protobuf {
+                let kind = fixture.calls.media_type();
+                let headers = [("Content-Type", kind), ("Accept", kind)];
+                let body = fixture.calls.call("/api/v1", &request["body"]);
+                let response = fixture.post("/api/v1", &headers, &body).await;
+                assert_eq!(response.headers["content-type"], kind, "{name}");
+                group.check(name, &response);
+            }
         } else if let Some(path) = name.strip_prefix("master-http-") {
             let path = if path == "master-state.json" {
                 "/master/state.json".to_owned()

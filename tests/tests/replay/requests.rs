@@ -55,9 +55,9 @@ async fn requests_that_are_refused() {
     group.all_used();
 }
 
-#[tokio::test]
-async fn subscriptions_that_are_refused() {
-    let fixture = Fixture::start().await;
+in_both_encodings!(subscriptions_that_are_refused);
+
+async fn subscriptions_that_are_refused(fixture: Fixture) {
     let group = Group::new(REFUSED_SUBSCRIPTIONS);
     for name in REFUSED_SUBSCRIPTIONS {
         let recorded = group.read(name);

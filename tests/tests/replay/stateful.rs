@@ -15,9 +15,9 @@ pub(crate) const STATEFUL: &[&str] = &[
     "stream-stateful",
 ];
 
-#[tokio::test]
-async fn reservations_and_volumes() {
-    let fixture = Fixture::start().await;
+in_both_encodings!(reservations_and_volumes);
+
+async fn reservations_and_volumes(fixture: Fixture) {
     let group = Group::new(STATEFUL);
     let mut info = framework_info("stateful");
     info["roles"] = json!(["db"]);
