@@ -22,8 +22,8 @@ impl Scheduler for Pod {
     async fn offers(&mut self, _: &Handle, offers: Vec<Offer>) -> Result<(), BoxError> {
         for offer in offers {
             if let Some(group) = self.group.take_if(|group| group.fits(&offer)) {
-                let operation = group.on(&offer).into();
-                offer.accept(vec![operation], None).await?;
+                let operation = group.on(&offer);
+                offer.accept([operation], None).await?;
             }
         }
         Ok(())

@@ -117,20 +117,22 @@ impl Offer {
     ///
     /// [`CallError`] says whether anything may have been launched.
     pub async fn launch(self, tasks: Vec<v1::TaskInfo>) -> Result<(), CallError> {
-        self.accept(vec![launch_operation(tasks)], None).await
+        self.accept([operation::launch(tasks)], None).await
     }
 
-    /// Carries out operations on the offer, in order.
+    /// Carries out operations on the offer, in order; see [`operation`].
     ///
     /// # Errors
     ///
     /// [`CallError`] says whether anything may have been done.
-    pub async fn accept(
+    pub fn accept(
         self,
-        operations: Vec<v1::offer::Operation>,
+        operations: impl IntoIterator<Item = impl Into<v1::offer::Operation>>,
         filters: Option<v1::Filters>,
-    ) -> Result<(), CallError> {
-        accept_all(vec![self], operations, filters).await
+    ) -> impl Future<Output = Result<(), CallError>> + Send {
+        // Outside of the future, which would hold what is large otherwise.
+        let operations = operations.into_iter().map(Into::into).collect();
+        accept_all(vec![self], operations, filters)
     }
 
     /// Declines the offer; without filters its resources are not offered again

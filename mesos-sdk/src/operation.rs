@@ -13,11 +13,12 @@
 //! # let reserved: Vec<Resource> = Vec::new();
 //! # let volumes: Vec<Resource> = Vec::new();
 //! // With `offer.accept(operations, None)` they are carried out in this order.
-//! let operations: Vec<v1::offer::Operation> = vec![
-//!     operation::reserve(reserved).id("reserve-1").into(),
-//!     operation::create(volumes).id("create-1").into(),
+//! let operations = [
+//!     operation::reserve(reserved).id("reserve-1"),
+//!     operation::create(volumes).id("create-1"),
 //! ];
-//! assert_eq!(operations[1].id.as_ref().unwrap().value, "create-1");
+//! # let operations = operations.map(v1::offer::Operation::from);
+//! # assert_eq!(operations[1].id.as_ref().unwrap().value, "create-1");
 //! ```
 
 use std::sync::{Mutex, PoisonError};
@@ -151,6 +152,13 @@ pub fn is_terminal(state: v1::OperationState) -> bool {
             | OperationDropped
             | OperationGoneByOperator
     )
+}
+
+/// Whether nothing more is to be heard of an operation in this state: it has
+/// [ended for good](is_terminal), or nobody knows it.
+#[must_use]
+pub fn is_over(state: v1::OperationState) -> bool {
+    is_terminal(state) || state == v1::OperationState::OperationUnknown
 }
 
 /// What an agent or the master says of an operation. The driver acknowledges it

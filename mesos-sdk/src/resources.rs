@@ -19,7 +19,9 @@ use mesos_proto::v1;
 
 pub use parse::{ParseError, parse_value};
 pub use ranges::Ranges;
-pub use reservations::{is_reserved, is_unreserved, reservation_role};
+pub use reservations::{
+    dynamic_reservation, is_reserved, is_unreserved, persistent_volume, reservation_role,
+};
 pub use scalar::Scalar;
 pub use validate::InvalidResource;
 

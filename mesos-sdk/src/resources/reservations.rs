@@ -27,6 +27,46 @@ pub fn is_reserved(resource: &v1::Resource, role: Option<&str>) -> bool {
     }
 }
 
+/// A reservation that a framework makes for a role of its own. The principal is
+/// the framework's, where it has one.
+#[must_use]
+pub fn dynamic_reservation(role: &str, principal: Option<&str>) -> v1::resource::ReservationInfo {
+    v1::resource::ReservationInfo {
+        r#type: Some(v1::resource::reservation_info::Type::Dynamic.into()),
+        role: Some(role.to_owned()),
+        principal: principal.map(str::to_owned),
+        ..Default::default()
+    }
+}
+
+/// Makes a persistent volume of reserved disk: what is written below
+/// `container_path` in a task's sandbox outlives the task. The id is to be
+/// unique for the role on an agent.
+#[must_use]
+pub fn persistent_volume(
+    disk: v1::Resource,
+    id: &str,
+    principal: Option<&str>,
+    container_path: &str,
+) -> v1::Resource {
+    v1::Resource {
+        disk: Some(v1::resource::DiskInfo {
+            persistence: Some(v1::resource::disk_info::Persistence {
+                id: id.to_owned(),
+                principal: principal.map(str::to_owned),
+            }),
+            volume: Some(v1::Volume {
+                container_path: container_path.to_owned(),
+                mode: v1::volume::Mode::Rw.into(),
+                ..Default::default()
+            }),
+            // Where the disk is comes from the offer.
+            ..disk.disk.unwrap_or_default()
+        }),
+        ..disk
+    }
+}
+
 /// Writes a resource of the older format (`role` and `reservation`) as a stack.
 pub(super) fn refine(resource: &mut v1::Resource) {
     use v1::resource::{ReservationInfo, reservation_info::Type};

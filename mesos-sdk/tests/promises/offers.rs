@@ -198,8 +198,8 @@ async fn an_executor_and_each_task_of_a_group_have_their_share_of_the_offer() {
         task::group(executor, vec![task("a"), task("b")])
     };
     assert!(group(1.95).fits(&offer) && !group(2.0).fits(&offer));
-    let operation = group(1.0).on(&offer).into();
-    offer.accept(vec![operation], None).await.unwrap();
+    let operation = group(1.0).on(&offer);
+    offer.accept([operation], None).await.unwrap();
     let accept = master.expect(Type::Accept).await.call.accept.unwrap();
     let launch = accept.operations[0].launch_group.as_ref().unwrap();
     let tasks = &launch.task_group.tasks;

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mesos_sdk::{
-    Error, ids,
-    operation::{self, Operation},
+    Error, ids, operation,
     reconciler::ReconcilerConfig,
     v1::{
         self, OperationState,
@@ -120,7 +119,6 @@ async fn an_operation_with_an_id_is_asked_for_until_its_fate_is_known() {
         operation::create(Vec::new()).id("op-2"),
         operation::destroy(Vec::new()),
     ];
-    let operations = operations.map(Operation::into).to_vec();
     offer.accept(operations, None).await.unwrap();
     master.expect(Type::Accept).await;
     let pending = OperationState::OperationPending;
