@@ -93,3 +93,27 @@ fn drain_agent() {
         "{printed}"
     );
 }
+
+#[test]
+fn reserve_and_create_volume() {
+    let printed = text(&run("reserve_and_create_volume", &["local"]));
+    for operation in ["reserve", "create", "destroy", "unreserve"] {
+        assert!(
+            printed.contains(&format!("{operation} OPERATION_FINISHED")),
+            "{printed}"
+        );
+    }
+    // The second one fails unless it finds what the first one wrote.
+    for task in ["write", "read"] {
+        assert!(
+            printed.contains(&format!("{task} TASK_FINISHED")),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
+fn exec_into_a_task() {
+    let printed = text(&run("exec_into_a_task", &["local"]));
+    assert_eq!(printed, "hello from the task\nexit code Some(3)\n");
+}
