@@ -65,6 +65,13 @@ impl StatusUpdate {
         is_terminal(self.state())
     }
 
+    /// Whether nothing more is to be heard of the task: it has ended, or nobody
+    /// knows it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        is_over(self.state())
+    }
+
     /// Whether somebody waits for an acknowledgement. Updates that the master
     /// makes, and answers to reconciliation, need none.
     #[must_use]
@@ -122,8 +129,9 @@ impl Ack {
     }
 }
 
-/// Whether a task in this state has ended for good. `TASK_UNKNOWN` only says
-/// that the master does not know it.
+/// Whether a task in this state has ended for good. `TASK_UNREACHABLE` is no
+/// end, and `TASK_UNKNOWN` only says that the master does not know the task:
+/// for those who wait see [`is_over`].
 #[must_use]
 pub fn is_terminal(state: v1::TaskState) -> bool {
     use v1::TaskState::{
@@ -141,4 +149,11 @@ pub fn is_terminal(state: v1::TaskState) -> bool {
             | TaskGone
             | TaskGoneByOperator
     )
+}
+
+/// Whether nothing more is to be heard of a task in this state: it has [ended
+/// for good](is_terminal), or nobody knows it.
+#[must_use]
+pub fn is_over(state: v1::TaskState) -> bool {
+    is_terminal(state) || state == v1::TaskState::TaskUnknown
 }

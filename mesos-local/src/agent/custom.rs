@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use mesos_sdk::status::is_terminal;
 use mesos_sdk::v1;
 use v1::executor::{Event, event};
 use v1::task_status::{Reason, Source};
 
-use crate::agent::executor::{Executor, Kind, Outcome, Stage, is_terminal};
+use crate::agent::executor::{Executor, Kind, Outcome, Stage};
 use crate::agent::random::Random;
 use crate::agent::task_run::{Phase, network_info};
 use crate::agent::{Action, CallId, ContainerKey, Signal};

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
+use mesos_sdk::status::is_terminal;
 use mesos_sdk::v1;
 use v1::executor::Event;
 use v1::task_status::Reason;
@@ -404,22 +405,4 @@ impl Executor {
             }
         }
     }
-}
-
-pub(crate) fn is_terminal(state: v1::TaskState) -> bool {
-    use v1::TaskState::{
-        TaskDropped, TaskError, TaskFailed, TaskFinished, TaskGone, TaskGoneByOperator, TaskKilled,
-        TaskLost,
-    };
-    matches!(
-        state,
-        TaskFinished
-            | TaskFailed
-            | TaskKilled
-            | TaskError
-            | TaskLost
-            | TaskDropped
-            | TaskGone
-            | TaskGoneByOperator
-    )
 }

@@ -8,10 +8,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mesos_sdk::status::is_terminal;
 use mesos_sdk::v1;
 use v1::task_status::Reason;
 
-use crate::agent::executor::{Outcome, is_terminal};
+use crate::agent::executor::Outcome;
 use crate::agent::random::Random;
 use crate::agent::task_run::{Phase, TaskRun};
 use crate::agent::{ContainerKey, ExitStatus, Finding, ProbeKind};

@@ -14,7 +14,7 @@ use crate::client::Encoding;
 use crate::error::{BoxError, Error};
 use crate::offer::Offer;
 use crate::operation::{self, OperationUpdate};
-use crate::status::{StatusUpdate, is_terminal};
+use crate::status::{self, StatusUpdate};
 
 pub(super) async fn run(
     shared: &Shared,
@@ -157,10 +157,8 @@ fn note_operation(shared: &Shared, status: &v1::OperationStatus) {
         return;
     };
     let id = crate::ids::task_id(&*id.value);
-    let state = status.state();
-    let is_over = operation::is_terminal(state) || state == v1::OperationState::OperationUnknown;
     let mut operations = shared.operations();
-    let goes_on = if is_over {
+    let goes_on = if operation::is_over(status.state()) {
         operations.settle(&id)
     } else {
         operations.answer(&id, status.agent_id.as_ref())
@@ -173,9 +171,7 @@ fn note_operation(shared: &Shared, status: &v1::OperationStatus) {
 
 fn note_answer(shared: &Shared, status: &v1::TaskStatus) {
     let mut reconciler = shared.reconciler();
-    // Of a task that nobody knows nothing more is to be heard.
-    let is_over = is_terminal(status.state()) || status.state() == v1::TaskState::TaskUnknown;
-    let goes_on = if is_over {
+    let goes_on = if status::is_over(status.state()) {
         reconciler.settle(&status.task_id)
     } else {
         reconciler.answer(&status.task_id, status.agent_id.as_ref())
