@@ -176,16 +176,19 @@ impl Cluster {
             // Of a task that had ended, or was never told.
             return false;
         };
-        let before = Arc::clone(task);
+        let status = &updated.status;
+        if task.state == updated.state && task.statuses.last() == Some(status) {
+            return false;
+        }
+        // Snapshots keep the task as it was.
         let task = Arc::make_mut(task);
         task.state = updated.state;
         // One status for each state, as masters keep them.
-        let status = &updated.status;
         match task.statuses.last_mut() {
             Some(last) if last.state == status.state => *last = status.clone(),
             _ => task.statuses.push(status.clone()),
         }
-        *before != *task
+        true
     }
 }
 
