@@ -374,6 +374,58 @@ async fn every_event_has_its_method() {
     );
 }
 
+/// Implements nothing.
+struct Idle;
+
+impl Executor for Idle {}
+
+#[tokio::test]
+async fn what_an_executor_does_not_implement_is_safe() {
+    let mut agent = Agent::start().await;
+    let run = tokio::spawn(ExecutorDriver::new(agent.read(&[])).run(Idle));
+    let mut stream = agent.subscribe().await;
+    // Nobody waits for a task that will never run.
+    stream.launch("t-1").await;
+    let refused = agent.update().await;
+    assert_eq!(refused.state(), TaskState::TaskFailed);
+    assert_eq!(refused.message(), "this executor runs no tasks");
+    stream.acknowledge(&refused).await;
+    stream
+        .send(event(event::Type::LaunchGroup, |event| {
+            let tasks = vec![task_info("a"), task_info("b")];
+            event.launch_group = Some(event::LaunchGroup {
+                task_group: v1::TaskGroupInfo { tasks },
+            });
+        }))
+        .await;
+    for _ in 0..2 {
+        let refused = agent.update().await;
+        assert_eq!(refused.state(), TaskState::TaskFailed);
+        assert_eq!(refused.message(), "this executor runs no task groups");
+        stream.acknowledge(&refused).await;
+    }
+    // What cannot be done is no reason to end.
+    stream
+        .send(event(event::Type::Kill, |event| {
+            event.kill = Some(event::Kill {
+                task_id: ids::task_id("t-9"),
+                kill_policy: None,
+            });
+        }))
+        .await;
+    stream
+        .send(event(event::Type::Message, |event| {
+            event.message = Some(event::Message { data: "hi".into() });
+        }))
+        .await;
+    stream.launch("t-2").await;
+    let refused = agent.update().await;
+    assert_eq!(refused.task_id.value, "t-2");
+    stream.acknowledge(&refused).await;
+    stream.shutdown().await;
+    soon("the end of the run", run).await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn an_error_is_told_and_ends_the_run() {
     let mut agent = Agent::start().await;

@@ -1,5 +1,6 @@
 //! Files: followed as they grow, downloaded whole.
 
+use futures::StreamExt as _;
 use mesos_sdk::v1::{
     self,
     agent::{Call, Response, response},
@@ -59,6 +60,48 @@ async fn a_file_is_followed_as_it_grows_shrinks_and_ends() {
     let (offsets, seen) = soon("the end of the file", both).await;
     assert_eq!(offsets, [3, 6, 6, 9, 0, 1, 5]);
     assert_eq!(seen, ["two", "six", "x", "rest"]);
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_is_read_and_its_size_asked() {
+    let mut server = Server::start().await;
+    let files = server.agent().files();
+    let answering = async {
+        let mut asked = server.asked().await;
+        let read = asked.call::<Call>().await.read_file.unwrap();
+        assert_eq!((read.offset, read.length), (3, Some(4)));
+        part(asked, 9, "some");
+        let mut asked = server.asked().await;
+        let read = asked.call::<Call>().await.read_file.unwrap();
+        assert_eq!(read.length, Some(0), "no data is wanted");
+        part(asked, 9, "");
+    };
+    let reading = async {
+        let part = files.read("/stdout", 3, Some(4)).await.unwrap();
+        assert_eq!((part.size, &part.data[..]), (9, &b"some"[..]));
+        assert_eq!(files.size("/stdout").await.unwrap(), 9);
+    };
+    tokio::join!(answering, reading);
+}
+
+#[tokio::test]
+async fn a_followed_file_is_a_stream_that_ends_with_an_error() {
+    let mut server = Server::start().await;
+    let follow = server.agent().files().follow("/stdout", 0);
+    let answering = async {
+        let (asked, _) = read_from(&mut server).await;
+        part(asked, 3, "one");
+        let (asked, offset) = read_from(&mut server).await;
+        assert_eq!(offset, 3);
+        asked.answer(404, "");
+    };
+    let reading = follow
+        .into_stream()
+        .map(|part| part.map_err(|error| error.status()))
+        .collect::<Vec<_>>();
+    let both = Box::pin(async { tokio::join!(reading, answering).0 });
+    let seen = soon("the end of the stream", both).await;
+    assert_eq!(seen, [Ok("one".into()), Err(Some(404))]);
 }
 
 #[tokio::test]

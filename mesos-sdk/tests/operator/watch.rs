@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use mesos_sdk::{
     Error,
     address::MasterAddress,
@@ -119,6 +120,28 @@ async fn a_stream_that_ends_is_opened_again_and_tells_everything_anew() {
     let _stream = accept(&mut server, &subscribed(&["t-9"], 15.0)).await;
     assert!(matches!(next(&mut changes).await, Change::Subscribed));
     assert_eq!(tasks(&watch), ["t-9"]);
+}
+
+#[tokio::test]
+async fn changes_are_a_stream() {
+    let mut server = Server::start().await;
+    let (_watch, changes) = watch(&server);
+    let mut changes = std::pin::pin!(changes.into_stream());
+    let mut stream = accept(&mut server, &subscribed(&[], 15.0)).await;
+    assert!(stream.send(&added("t-1")).await);
+    drop(stream);
+    server.asked().await.answer(401, "who are you?");
+    let mut seen = Vec::new();
+    while let Some(change) = soon("a change", changes.next()).await {
+        seen.push(match change {
+            Change::Subscribed => "subscribed",
+            Change::Event(_) => "event",
+            Change::Disconnected(_) => "disconnected",
+            Change::Failed(_) => "failed",
+            _ => "something else",
+        });
+    }
+    assert_eq!(seen, ["subscribed", "event", "disconnected", "failed"]);
 }
 
 #[tokio::test]

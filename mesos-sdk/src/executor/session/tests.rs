@@ -206,6 +206,34 @@ fn a_checkpointing_executor_waits_for_its_agent_until_the_recovery_timeout() {
 }
 
 #[test]
+fn the_waits_between_two_tries_are_drawn_anew_below_their_limit() {
+    let waits = |seed| {
+        let config = SessionConfig {
+            is_checkpointing: true,
+            ..SessionConfig::default()
+        };
+        let mut session = Session::new(config, seed, at(0));
+        session.step(at(0), Input::Start);
+        let mut waits = Vec::new();
+        for _ in 0..50 {
+            let outputs = session.step(at(0), ended());
+            let [Output::Disconnected(disconnect)] = &outputs[..] else {
+                panic!("{outputs:?}");
+            };
+            waits.push(disconnect.retry_in);
+            session.step(disconnect.retry_in, Input::Tick);
+        }
+        waits
+    };
+    let (one, other) = (waits(1), waits(2));
+    assert!(one.iter().all(|wait| *wait < at(2)), "{one:?}");
+    let different: std::collections::BTreeSet<_> = one.iter().collect();
+    assert!(different.len() > 25, "{one:?}");
+    // Executors that lost their agent together do not come back together.
+    assert_ne!(one, other);
+}
+
+#[test]
 fn one_that_does_not_checkpoint_shuts_down_at_once() {
     for input in [
         ended(),
