@@ -48,15 +48,17 @@ impl Conversion {
 /// What is there, with the reservations and volumes that were kept in place of
 /// what they were made of.
 pub(crate) fn with_kept(started_with: &[v1::Resource], kept: &[v1::Resource]) -> Resources {
-    let mut total = Resources::from(started_with);
+    // Nothing kept is made of something else that was kept.
+    let mut left = Resources::from(started_with);
+    let mut total = Resources::new();
     for item in kept {
         let kept = Resources::from(vec![item.clone()]);
-        if let Some(origin) = origin(&total, &kept) {
-            total -= &origin;
+        if let Some(origin) = origin(&left, &kept) {
+            left -= &origin;
             total += kept;
         }
     }
-    total
+    left + total
 }
 
 /// What must be kept to know it again: all that is not as it was at the start.
@@ -69,12 +71,12 @@ pub(crate) fn to_keep(started_with: &[v1::Resource], total: &Resources) -> Resou
     })
 }
 
-/// The resources of `total` that something was made of: without volume, and
+/// The resources of `from` that something was made of: without volume, and
 /// with as much less of its reservations as needed.
-fn origin(total: &Resources, kept: &Resources) -> Option<Resources> {
+fn origin(from: &Resources, kept: &Resources) -> Option<Resources> {
     let mut origin = kept.clone();
     loop {
-        if total.contains(&origin) {
+        if from.contains(&origin) {
             return Some(origin);
         }
         let plain = without_volume(&origin);

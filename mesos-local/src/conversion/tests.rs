@@ -144,4 +144,11 @@ fn what_was_kept_takes_the_place_of_what_it_was_made_of() {
     total += reserved("cpus:1");
     let kept = to_keep(&started_with, &total);
     assert_eq!(with_kept(&started_with, &kept.into_vec()), total);
+    // A volume beside a reservation that it could have been made of.
+    total -= plain("disk:32");
+    total += reserved("disk:32");
+    let mut kept = to_keep(&started_with, &total).into_vec();
+    assert_eq!(with_kept(&started_with, &kept), total);
+    kept.reverse();
+    assert_eq!(with_kept(&started_with, &kept), total);
 }
