@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 /// What Apache Mesos charges a command for its executor.
 const EXECUTOR_CPUS: f64 = 0.1;
 const EXECUTOR_MEM_MIB: f64 = 32.0;
+/// How much longer than its command, once asked to end, its executor may take.
+const EXECUTOR_EXTRA_GRACE_NANOS: i64 = 2_000_000_000;
 
 /// Where commands are looked for unless the task says otherwise.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -614,6 +616,10 @@ fn executor_info(task: &v1::TaskInfo, framework_id: &v1::FrameworkId) -> v1::Exe
         allocation_info: role.clone(),
         ..Default::default()
     };
+    let grace_period = task
+        .kill_policy
+        .as_ref()
+        .and_then(|policy| policy.grace_period);
     v1::ExecutorInfo {
         executor_id: v1::ExecutorId {
             value: task.task_id.value.clone(),
@@ -633,7 +639,13 @@ fn executor_info(task: &v1::TaskInfo, framework_id: &v1::FrameworkId) -> v1::Exe
         name: Some(executor_name(&task.task_id.value, &command)),
         source: Some(task.task_id.value.clone()),
         labels: task.labels.clone(),
+        discovery: task.discovery.clone(),
         container: task.container.clone(),
+        shutdown_grace_period: grace_period.map(|period| v1::DurationInfo {
+            nanoseconds: period
+                .nanoseconds
+                .saturating_add(EXECUTOR_EXTRA_GRACE_NANOS),
+        }),
         ..Default::default()
     }
 }

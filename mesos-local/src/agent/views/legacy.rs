@@ -176,6 +176,9 @@ fn show_executor(
         "queued_tasks": queued,
         "completed_tasks": completed,
     });
+    if info.r#type() != v1::executor_info::Type::Unknown {
+        object["type"] = json!(info.r#type().as_str_name());
+    }
     if let Some(role) = role(&info.resources) {
         object["role"] = json!(role);
     }
