@@ -60,6 +60,7 @@ pub use volumes::VolumeChanges;
 pub use warden::Warden;
 
 use crate::conversion;
+use crate::logging::Logging;
 use crate::messages::{AgentRegistration, FromAgent, ToAgent};
 
 use crate::security::Claims;
@@ -95,6 +96,7 @@ pub struct Agent {
     updates: Updates,
     checkpointed_resources: Vec<v1::Resource>,
     operations: Operations,
+    logging: Logging,
     /// Sandboxes of executors that nothing else remembers, oldest first.
     forgotten_sandboxes: VecDeque<PathBuf>,
     /// An operator wants every task to end.
@@ -153,6 +155,7 @@ impl Agent {
             updates: Updates::new(),
             checkpointed_resources: Vec::new(),
             operations: Operations::default(),
+            logging: Logging::default(),
             forgotten_sandboxes: VecDeque::new(),
             draining: None,
             counters: Counters::default(),
@@ -180,6 +183,12 @@ impl Agent {
         self.link == Link::Registered
     }
 
+    /// How much is to be logged now: 0 is the usual, above it every step is.
+    #[must_use]
+    pub fn logging_level(&self) -> u32 {
+        self.logging.level()
+    }
+
     /// When [`Input::Due`] is to be given next.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
@@ -190,7 +199,7 @@ impl Agent {
         let timer = self.timers.first().map(|(at, _)| *at);
         let recovery = self.recovery.map(|recovery| recovery.ends_at);
         let updates = [self.updates.wake_at(), self.operations.wake_at()];
-        [registration, timer, recovery]
+        [registration, timer, recovery, self.logging.ends_at()]
             .into_iter()
             .chain(updates)
             .flatten()
@@ -205,7 +214,10 @@ impl Agent {
             Input::Disconnected => self.disconnected(),
             Input::Unregister => self.unregister(now, &mut effects),
             Input::Crashed { with_machine } => self.crashed(now, with_machine, &mut effects),
-            Input::Restarted => self.restarted(now, &mut effects),
+            Input::Restarted => {
+                self.logging = Logging::default();
+                self.restarted(now, &mut effects);
+            }
             Input::Due => self.due(now, &mut effects),
             Input::FromMaster(message) => self.receive(now, message, &mut effects),
             Input::Launched { container, pid } if self.nested.has(&container) => {
@@ -269,6 +281,9 @@ impl Agent {
                 self.with_executor(now, &container, &mut effects, |executor, random| {
                     executor.probed(now, &container, kind, finding, random)
                 });
+            }
+            Input::SetLoggingLevel { level, duration } => {
+                self.logging.set(now, level, duration);
             }
             Input::Container { id, call } => self.container_call(id, call, &mut effects),
             Input::VolumesChanged { operation, problem } => {
@@ -439,6 +454,7 @@ impl Agent {
         self.updates
             .due(now, &self.config.limits, &mut effects.to_master);
         self.operations_due(now, effects);
+        self.logging.due(now);
         while let Some((at, _)) = self.timers.first()
             && *at <= now
         {

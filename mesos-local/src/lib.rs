@@ -8,6 +8,7 @@ mod connect;
 mod conversion;
 mod http;
 mod link_api;
+mod logging;
 pub mod master;
 mod master_api;
 pub mod messages;

@@ -20,7 +20,6 @@ mod drain;
 mod events;
 mod gone;
 mod inverse_offers;
-mod logging;
 mod maintenance;
 mod offers;
 mod operations;
@@ -393,7 +392,7 @@ impl Master {
             .chain(agents)
             .chain(recovered)
             .chain(offers)
-            .chain(self.end_of_logging())
+            .chain(self.state.logging.ends_at())
             .chain(allocation)
             .min()
     }
@@ -405,7 +404,7 @@ impl Master {
         self.ping_agents();
         self.give_recovered_agents_up();
         self.finish_draining();
-        self.log_as_usual();
+        self.state.logging.due(self.now);
         self.rescind_old_offers();
     }
 

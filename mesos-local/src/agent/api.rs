@@ -23,6 +23,7 @@ use crate::agent::{container_api, executor_api};
 use crate::http::negotiate::{accepted, decode_call};
 use crate::http::path::endpoint;
 use crate::http::{Body, Handler, Refusal, Request, Response};
+use crate::logging;
 use crate::operator_api::written_with;
 use crate::security::Realm;
 use crate::time::Timestamp;
@@ -220,8 +221,15 @@ impl AgentApi {
                 Answer::GetMetrics
             }
             Type::GetLoggingLevel => {
-                message.get_logging_level = Some(GetLoggingLevel { level: 0 });
+                let level = self.ask(|agent, _| agent.logging_level()).await?;
+                message.get_logging_level = Some(GetLoggingLevel { level });
                 Answer::GetLoggingLevel
+            }
+            Type::SetLoggingLevel => {
+                let wanted = call.set_logging_level.unwrap_or_default();
+                logging::validate(wanted.level).map_err(Refusal::bad_request)?;
+                self.agent.set_logging_level(wanted.level, wanted.duration);
+                return Ok(Response::empty(StatusCode::OK));
             }
             Type::ListFiles => {
                 let agent_id = self.agent_id().await?;
@@ -278,13 +286,7 @@ impl AgentApi {
                 message.get_resource_providers = Some(GetResourceProviders::default());
                 Answer::GetResourceProviders
             }
-            Type::Unknown => return Ok(Response::empty(StatusCode::NOT_IMPLEMENTED)),
-            other => {
-                return Err(Refusal::new(
-                    StatusCode::NOT_IMPLEMENTED,
-                    format!("{} is not supported by mesos-local", other.as_str_name()),
-                ));
-            }
+            other => return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, lacking(other))),
         };
         message.r#type = Some(answer.into());
         Ok(Response::content(
@@ -339,6 +341,23 @@ impl AgentApi {
     }
 }
 
+/// What an agent of this kind does not have.
+fn lacking(kind: Type) -> String {
+    let name = kind.as_str_name();
+    match kind {
+        Type::PruneImages => {
+            format!("mesos-local has no image store: {name} is not supported")
+        }
+        Type::AddResourceProviderConfig
+        | Type::UpdateResourceProviderConfig
+        | Type::RemoveResourceProviderConfig
+        | Type::MarkResourceProviderGone => {
+            format!("mesos-local has no storage plugins: {name} is not supported")
+        }
+        _ => format!("mesos-local knows no call of type {name}"),
+    }
+}
+
 /// `agent::validation::agent::call::validate`: a type, and what it needs.
 fn validate(call: &Call) -> Result<(), Refusal> {
     let missing = match call.r#type() {
@@ -347,6 +366,21 @@ fn validate(call: &Call) -> Result<(), Refusal> {
         Type::SetLoggingLevel if call.set_logging_level.is_none() => "set_logging_level",
         Type::ListFiles if call.list_files.is_none() => "list_files",
         Type::ReadFile if call.read_file.is_none() => "read_file",
+        Type::AttachContainerInput if call.attach_container_input.is_none() => {
+            "attach_container_input"
+        }
+        Type::AddResourceProviderConfig if call.add_resource_provider_config.is_none() => {
+            "add_resource_provider_config"
+        }
+        Type::UpdateResourceProviderConfig if call.update_resource_provider_config.is_none() => {
+            "update_resource_provider_config"
+        }
+        Type::RemoveResourceProviderConfig if call.remove_resource_provider_config.is_none() => {
+            "remove_resource_provider_config"
+        }
+        Type::MarkResourceProviderGone if call.mark_resource_provider_gone.is_none() => {
+            "mark_resource_provider_gone"
+        }
         _ => return Ok(()),
     };
     Err(Refusal::bad_request(format!(

@@ -183,6 +183,13 @@ pub enum Input {
         /// What it found.
         finding: Finding,
     },
+    /// An operator wants more to be logged, or less.
+    SetLoggingLevel {
+        /// How much: a valid level.
+        level: u32,
+        /// For how long.
+        duration: v1::DurationInfo,
+    },
     /// A valid call about a container. Answered with [`Effects::answers`].
     Container {
         /// Which.

@@ -106,6 +106,7 @@ enum Order {
         Option<oneshot::Sender<ContainerAnswer>>,
     ),
     Switchboard(ContainerKey, oneshot::Sender<Option<Switchboard>>),
+    SetLoggingLevel(u32, v1::DurationInfo),
     Unregister(oneshot::Sender<()>),
     Crash(bool, oneshot::Sender<()>),
     Restart(oneshot::Sender<()>),
@@ -231,6 +232,13 @@ impl WeakHandle {
         answer.await.ok()?
     }
 
+    /// A valid level of logging, and for how long.
+    pub(crate) fn set_logging_level(&self, level: u32, duration: v1::DurationInfo) {
+        if let Some(orders) = self.orders.upgrade() {
+            let _ = orders.send(Order::SetLoggingLevel(level, duration));
+        }
+    }
+
     /// The stream of an executor is over.
     pub(crate) fn executor_gone(&self, id: CallId) {
         if let Some(orders) = self.orders.upgrade() {
@@ -319,6 +327,9 @@ impl Driver {
                         let _ = reply.send(self.processes.switchboard(&container));
                         continue;
                     }
+                    Order::SetLoggingLevel(level, duration) => {
+                        vec![Input::SetLoggingLevel { level, duration }]
+                    }
                     Order::Unregister(done) => {
                         self.leave(Input::Unregister, done);
                         continue;
@@ -390,6 +401,14 @@ impl Driver {
         let mut ends = false;
         while let Some(input) = inputs.pop_front() {
             let effects = self.agent.step(Timestamp::now(), input);
+            if self.agent.logging_level() > 0 {
+                tracing::info!(
+                    to_master = effects.to_master.len(),
+                    actions = effects.actions.len(),
+                    events = effects.events.len(),
+                    "the agent took a step"
+                );
+            }
             for message in effects.to_master {
                 if let Some(link) = &self.link {
                     // A master that has gone is noticed by its receiver.

@@ -8,6 +8,7 @@ use mesos_sdk::v1;
 use mesos_sdk::v1::master::{Call, call::Type};
 
 use super::{Master, Reply, report};
+use crate::logging;
 
 /// What operators have set, and what became of it.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +38,8 @@ impl Master {
                 self.update_weights(call.update_weights.unwrap_or_default().weight_infos)
             }
             Type::SetLoggingLevel => {
-                self.set_logging_level(&call.set_logging_level.unwrap_or_default())
+                let wanted = call.set_logging_level.unwrap_or_default();
+                self.set_logging_level(wanted.level, wanted.duration)
             }
             Type::UpdateQuota => {
                 let update = call.update_quota.unwrap_or_default();
@@ -74,11 +76,28 @@ impl Master {
             | Type::DestroyVolumes
             | Type::GrowVolume
             | Type::ShrinkVolume => self.operate_on_resources(call, principal),
+            // What only reads is answered without the model.
             kind => Reply::new(
                 501,
-                format!("{} is not supported by mesos-local", kind.as_str_name()),
+                format!("mesos-local knows no call of type {}", kind.as_str_name()),
             ),
         }
+    }
+
+    fn set_logging_level(&mut self, level: u32, duration: v1::DurationInfo) -> Reply {
+        match logging::validate(level) {
+            Ok(()) => {
+                self.state.logging.set(self.now, level, duration);
+                Reply::new(200, "")
+            }
+            Err(text) => Reply::new(400, text),
+        }
+    }
+
+    /// How much is to be logged now: 0 is the usual, above it every step is.
+    #[must_use]
+    pub fn logging_level(&self) -> u32 {
+        self.state.logging.level()
     }
 
     /// What operators have set.

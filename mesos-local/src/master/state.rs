@@ -8,10 +8,10 @@ use mesos_sdk::v1;
 use mesos_sdk::v1::framework_info::capability::Type as Capability;
 use serde::{Deserialize, Serialize};
 
-use super::logging::LoggingLevel;
 use super::maintenance::Maintenance;
 use super::{ConnectionId, LinkId};
 use crate::as_json;
+use crate::logging::Logging;
 use crate::messages::AgentRegistration;
 use crate::time::Timestamp;
 
@@ -67,7 +67,7 @@ pub(super) struct State {
     pub(super) deactivated_agents: BTreeSet<AgentKey>,
     pub(super) draining_agents: BTreeMap<AgentKey, Draining>,
     pub(super) maintenance: Maintenance,
-    pub(super) logging: Option<LoggingLevel>,
+    pub(super) logging: Logging,
     pub(super) inverse_offers: BTreeMap<OfferKey, InverseOffer>,
     /// Operations that are not over, or whose end nobody has acknowledged.
     pub(super) operations: BTreeMap<OperationKey, v1::Operation>,

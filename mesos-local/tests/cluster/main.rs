@@ -1,6 +1,7 @@
 //! A whole cluster over real sockets with real processes, seen as a framework
 //! and an operator see it.
 
+mod calls;
 mod client;
 mod containers;
 mod faults;

@@ -325,21 +325,3 @@ async fn logging_is_louder_for_a_while() {
     let other = json!({"type": "READ_FILE", "read_file": {"path": "/etc/passwd", "offset": 0}});
     assert_eq!(operate(master, &other).await.status, 404);
 }
-
-#[tokio::test]
-async fn what_needs_storage_plugins_or_images_is_refused_with_a_reason() {
-    let cluster = start().await;
-    let agent = cluster.agent_addresses()[0];
-    let answer = operate(agent, &json!({"type": "PRUNE_IMAGES"})).await;
-    assert_eq!(
-        (answer.status, answer.text()),
-        (
-            501,
-            "PRUNE_IMAGES is not supported by mesos-local".to_owned()
-        )
-    );
-    let answer = operate(agent, &json!({"type": "GET_RESOURCE_PROVIDERS"})).await;
-    assert_eq!(answer.json()["get_resource_providers"], json!({}));
-    let answer = operate(agent, &json!({"type": "GET_OPERATIONS"})).await;
-    assert_eq!(answer.json()["get_operations"], json!({}));
-}
