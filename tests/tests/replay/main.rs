@@ -38,6 +38,7 @@ mod operator;
 mod reads;
 mod requests;
 mod stateful;
+mod whole;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -46,14 +47,6 @@ use mesos_tests::captures;
 
 /// Dialogues that no group here replays: how their names begin, and why.
 const NOT_REPLAYED: &[(&str, &str)] = &[
-    (
-        "agent-get_",
-        "shows a task group besides; shapes are compared by the agent's own tests",
-    ),
-    (
-        "agent-http-",
-        "shows a task group besides; shapes are compared by the agent's own tests",
-    ),
     (
         "check-",
         "scenes of checks; the agent's own tests hold their rules",
@@ -67,56 +60,8 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "needs the recorded file server; the fetcher's own tests hold its rules",
     ),
     (
-        "master-get_executors",
-        "shows the executor of the whole recording; `executors` replays its twin",
-    ),
-    (
-        "master-get_flags",
-        "flags that mean nothing to mesos-local are not shown",
-    ),
-    (
-        "master-get_frameworks",
-        "shows a task group besides; compared by the views' own tests",
-    ),
-    (
-        "master-get_metrics",
-        "most of Mesos's counters mean nothing here; compared by the views' own tests",
-    ),
-    (
-        "master-get_state",
-        "shows a task group besides; compared by the views' own tests",
-    ),
-    (
-        "master-get_tasks",
-        "shows a task group besides; compared by the views' own tests",
-    ),
-    (
-        "master-http-frameworks",
-        "shows a task group besides; compared by the views' own tests",
-    ),
-    (
-        "master-http-metrics-snapshot",
-        "most of Mesos's counters mean nothing here",
-    ),
-    (
-        "master-http-state",
-        "shows a task group besides; compared by the views' own tests",
-    ),
-    (
-        "master-http-tasks",
-        "shows a task group besides; compared by the views' own tests",
-    ),
-    (
-        "stream-heartbeat",
-        "takes 30 seconds; heartbeats are tested with the model's own time",
-    ),
-    (
-        "subscribe-accept-protobuf",
-        "read by capture_json; the protobuf dialogue is in the conformance tests",
-    ),
-    (
         "zookeeper-detection",
-        "read by the tests of master detection",
+        "held again by mesos-local's own test of elections, which has a ZooKeeper",
     ),
 ];
 
@@ -134,6 +79,8 @@ fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
         auth::AUTH,
         operator::OPERATOR,
         wire::WIRE,
+        whole::WHOLE,
+        whole::STREAMS,
     ]
     .concat()
     .into_iter()

@@ -59,9 +59,9 @@ async fn with(
     response
 }
 
-#[tokio::test]
-async fn what_operators_set() {
-    let fixture = Fixture::start().await;
+in_both_encodings!(what_operators_set);
+
+async fn what_operators_set(fixture: Fixture) {
     let group = Group::new(OPERATOR);
     for name in [
         "master-get_logging_level",
