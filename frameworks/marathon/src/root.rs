@@ -1,0 +1,174 @@
+//! Everything that is wanted: apps and the groups they are in, in one version.
+//!
+//! Groups are kept flat, by their paths: what is in a group follows it in the
+//! order of paths. The nested form is made where it is asked for.
+
+mod dependencies;
+mod service_ports;
+
+pub use dependencies::{Cycle, Dependencies};
+pub use service_ports::{NoPortLeft, ServicePorts};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::path_id::PathId;
+use crate::timestamp::Timestamp;
+
+/// All apps and groups. Cheap to copy: apps are shared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Root {
+    apps: BTreeMap<PathId, Arc<App>>,
+    groups: BTreeMap<PathId, Group>,
+}
+
+/// A group by itself; what is in it says so by its path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Group {
+    /// Apps and groups that are deployed before what is in it.
+    #[serde(default)]
+    pub dependencies: Vec<PathId>,
+    /// Whether apps in it have its role; of groups right below the root.
+    #[serde(default)]
+    pub enforce_role: bool,
+    /// When it, or anything in it, last changed.
+    pub version: Timestamp,
+}
+
+impl Root {
+    /// Nothing but the root group.
+    #[must_use]
+    pub fn new(version: Timestamp) -> Self {
+        let root = Group::new(version);
+        Self {
+            apps: BTreeMap::new(),
+            groups: BTreeMap::from([(PathId::root(), root)]),
+        }
+    }
+
+    /// When anything last changed.
+    #[must_use]
+    pub fn version(&self) -> Timestamp {
+        self.groups
+            .get(&PathId::root())
+            .map_or_else(Timestamp::default, |root| root.version)
+    }
+
+    /// An app.
+    #[must_use]
+    pub fn app(&self, id: &PathId) -> Option<&Arc<App>> {
+        self.apps.get(id)
+    }
+
+    /// All apps in the order of their paths.
+    pub fn apps(&self) -> impl Iterator<Item = &Arc<App>> {
+        self.apps.values()
+    }
+
+    /// The apps in a group, however deep, or the app of that very path.
+    pub fn apps_in(&self, group: &PathId) -> impl Iterator<Item = &Arc<App>> {
+        let group = group.clone();
+        self.apps
+            .range(group.clone()..)
+            .take_while(move |(id, _)| id.is_in(&group))
+            .map(|(_, app)| app)
+    }
+
+    /// A group.
+    #[must_use]
+    pub fn group(&self, id: &PathId) -> Option<&Group> {
+        self.groups.get(id)
+    }
+
+    /// All groups in the order of their paths, the root first.
+    pub fn groups(&self) -> impl Iterator<Item = (&PathId, &Group)> {
+        self.groups.iter()
+    }
+
+    /// The groups right in a group.
+    pub fn groups_right_in(&self, group: &PathId) -> impl Iterator<Item = (&PathId, &Group)> {
+        let parent = group.clone();
+        let below = self.groups.range(group.clone()..);
+        let inside = parent.clone();
+        below
+            .take_while(move |(id, _)| id.is_in(&inside))
+            .filter(move |(id, _)| !id.is_root() && id.parent() == parent)
+    }
+
+    /// Adds an app or replaces it, and makes the groups that it is in.
+    pub fn put_app(&mut self, app: impl Into<Arc<App>>, version: Timestamp) {
+        let app = app.into();
+        self.touch(&app.id, version);
+        self.apps.insert(app.id.clone(), app);
+    }
+
+    /// Removes an app. Its groups stay.
+    pub fn remove_app(&mut self, id: &PathId, version: Timestamp) -> Option<Arc<App>> {
+        let app = self.apps.remove(id)?;
+        self.touch(id, version);
+        Some(app)
+    }
+
+    /// Adds a group or replaces what is said of it; not what is in it.
+    pub fn put_group(&mut self, id: &PathId, group: Group) {
+        self.touch(id, group.version);
+        self.groups.insert(id.clone(), group);
+    }
+
+    /// Removes a group with all that is in it; of the root, all that is in it.
+    /// Says whether it was there.
+    pub fn remove_group(&mut self, id: &PathId, version: Timestamp) -> bool {
+        if !self.groups.contains_key(id) {
+            return false;
+        }
+        self.apps.retain(|app, _| !app.is_in(id));
+        self.groups
+            .retain(|group, _| group.is_root() || !group.is_in(id));
+        self.touch(id, version);
+        true
+    }
+
+    /// The groups that hold `id` get this version, and are made if need be.
+    fn touch(&mut self, id: &PathId, version: Timestamp) {
+        for group in id.ancestors() {
+            self.groups
+                .entry(group)
+                .or_insert_with(|| Group::new(version))
+                .version = version;
+        }
+        if id.is_root()
+            && let Some(root) = self.groups.get_mut(id)
+        {
+            root.version = version;
+        }
+    }
+
+    /// The role that apps of this path must have, if their top-level group
+    /// enforces its own.
+    #[must_use]
+    pub fn enforced_role(&self, id: &PathId) -> Option<String> {
+        let name = id.top_level()?;
+        let group = PathId::root().child(name).ok()?;
+        let enforces = self.groups.get(&group)?.enforce_role;
+        enforces.then(|| name.to_owned())
+    }
+}
+
+impl Group {
+    /// A group that nobody said anything of.
+    #[must_use]
+    pub fn new(version: Timestamp) -> Self {
+        Self {
+            dependencies: Vec::new(),
+            enforce_role: false,
+            version,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
