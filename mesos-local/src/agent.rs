@@ -65,7 +65,7 @@ use crate::messages::{AgentRegistration, FromAgent, ToAgent};
 
 use crate::security::Claims;
 use crate::time::Timestamp;
-use executor::Phase;
+use executor::{LaunchFailure, Phase};
 use framework::Framework;
 use nested::Nested;
 use operations::Operations;
@@ -241,10 +241,9 @@ impl Agent {
             } => {
                 self.counters.launch_errors += 1;
                 self.counters.fetches_failed += u64::from(is_fetch);
-                let message = format!("Failed to launch container: {message}");
-                let reason = v1::task_status::Reason::ContainerLaunchFailed;
+                let failure = LaunchFailure { message, is_fetch };
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.failed_to_launch(now, &container, reason, &message, random)
+                    executor.failed_to_launch(now, &container, &failure, random)
                 });
             }
             Input::Prepared { container } => {

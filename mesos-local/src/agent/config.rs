@@ -86,6 +86,8 @@ pub struct AgentLimits {
     pub max_forgotten_sandboxes: usize,
     /// The most bytes one URI may have.
     pub max_fetch_bytes: u64,
+    /// The most files that one archive may hold.
+    pub max_fetch_files: usize,
     /// How long fetching one URI may take.
     pub fetch_timeout: Duration,
 }
@@ -107,6 +109,7 @@ impl Default for AgentLimits {
             max_completed_executors: 150,
             max_forgotten_sandboxes: 2500,
             max_fetch_bytes: 4 << 30,
+            max_fetch_files: 1_000_000,
             fetch_timeout: Duration::from_secs(600),
         }
     }

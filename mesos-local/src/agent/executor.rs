@@ -3,6 +3,7 @@
 //! executor) and `custom` (processes that speak the executor API).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::path::PathBuf;
 
 use mesos_sdk::status::is_terminal;
@@ -93,6 +94,20 @@ impl Outcome {
     }
 }
 
+/// Why a container was not made.
+#[derive(Debug)]
+pub(crate) struct LaunchFailure {
+    pub(crate) message: String,
+    /// It lacks what its URIs name.
+    pub(crate) is_fetch: bool,
+}
+
+impl fmt::Display for LaunchFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Failed to launch container: {}", self.message)
+    }
+}
+
 impl Executor {
     /// When [`Executor::due`] has something to do.
     pub(crate) fn wake_at(&self) -> Option<Timestamp> {
@@ -128,15 +143,15 @@ impl Executor {
         &mut self,
         now: Timestamp,
         container: &ContainerKey,
-        reason: Reason,
-        message: &str,
+        failure: &LaunchFailure,
         random: &mut Random,
     ) -> Outcome {
         let outcome = match &mut self.kind {
-            Kind::Command(run) => run.failed_to_launch(now, reason, message, random),
-            Kind::Default(pod) => pod.failed_to_launch(now, container, reason, message, random),
+            Kind::Command(run) => run.failed_to_launch(now, failure, random),
+            Kind::Default(pod) => pod.failed_to_launch(now, container, failure, random),
             Kind::Custom(custom) => {
-                custom.will_end_with(v1::TaskState::TaskFailed, reason, message);
+                let reason = Reason::ContainerLaunchFailed;
+                custom.will_end_with(v1::TaskState::TaskFailed, reason, &failure.to_string());
                 // Nothing ran that could have a status; Mesos says so.
                 self.custom_exited(now, -1, random)
             }

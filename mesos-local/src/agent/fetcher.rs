@@ -1,24 +1,27 @@
 //! Fills a sandbox with what the URIs of a command name, before the command
 //! starts (docs/fetcher.md).
 //!
-//! Where Apache Mesos is unsafe this is not: nothing leaves the sandbox, and an
-//! answer of a web server that is no success is not taken for the file.
+//! Where Apache Mesos is unsafe this is not: nothing leaves the sandbox, an answer
+//! of a web server that is no success is not taken for the file, and no file and
+//! no archive is larger than [`AgentLimits`] allow.
 
 mod cache;
 mod download;
 mod extract;
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mesos_sdk::v1;
 use v1::command_info::Uri;
 
 use self::cache::Cache;
 use self::download::Downloads;
-use self::extract::Archive;
+use self::extract::{Allowance, Archive};
 use crate::agent::process::Account;
 use crate::agent::{AgentConfig, AgentLimits, Launch};
 
@@ -30,13 +33,24 @@ pub(crate) enum FetchError {
     Refused { uri: String, reason: &'static str },
     /// It could not be fetched.
     #[error(
-        "Failed to fetch all URIs for container '{container}': Failed to fetch '{uri}': {reason}"
+        "Failed to fetch all URIs for container '{container}': exited with status 1: \
+         Failed to fetch '{uri}': {reason}"
     )]
     Failed {
         container: String,
         uri: String,
         reason: String,
     },
+}
+
+impl FetchError {
+    /// What is added to the errors that the task sees.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        match self {
+            Self::Refused { .. } => None,
+            Self::Failed { uri, reason, .. } => Some(format!("Failed to fetch '{uri}': {reason}")),
+        }
+    }
 }
 
 /// Fetches URIs for the tasks of one agent.
@@ -51,7 +65,8 @@ pub(crate) struct Fetcher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Item {
     uri: Uri,
-    source: Source,
+    /// What it names, or why it names nothing.
+    source: Result<Source, &'static str>,
     /// Relative to the sandbox.
     target: PathBuf,
 }
@@ -102,7 +117,7 @@ impl Fetcher {
         }
         if let Some(account) = account {
             let directory = launch.directory.clone();
-            let result = blocking(move || give(&directory, account)).await;
+            let result = blocking(move |_| give(&directory, account)).await;
             result.map_err(|error| FetchError::Failed {
                 container: launch.container.to_string(),
                 uri: String::new(),
@@ -115,7 +130,12 @@ impl Fetcher {
     async fn fetch(&self, item: &Item, sandbox: &Path, account: Option<Account>) -> io::Result<()> {
         let archive =
             Archive::of(&item.target).filter(|_| item.uri.extract() && !item.uri.executable());
+        let source = item.source.as_ref().map_err(|why| io::Error::other(*why))?;
         let limit = self.limits.max_fetch_bytes;
+        let allowed = Allowance {
+            bytes: limit,
+            files: self.limits.max_fetch_files,
+        };
         let sandbox = sandbox.to_owned();
         let target = item.target.clone();
         if item.uri.cache() {
@@ -125,11 +145,11 @@ impl Fetcher {
             );
             let cached = self
                 .cache
-                .get(key, limit, async |path| self.bring(item, path).await)
+                .get(key, limit, async |path| self.bring(source, path).await)
                 .await?;
             let is_executable = item.uri.executable();
-            return blocking(move || match archive {
-                Some(archive) => archive.extract(cached.path(), &sandbox, limit),
+            return blocking(move |stop| match archive {
+                Some(archive) => archive.extract(cached.path(), &sandbox, allowed, stop),
                 None => {
                     let path = place(&sandbox, &target)?;
                     fs::copy(cached.path(), &path)?;
@@ -139,13 +159,13 @@ impl Fetcher {
             .await;
         }
         let (root, relative) = (sandbox.clone(), target.clone());
-        let path = blocking(move || place(&root, &relative)).await?;
-        self.bring(item, &path).await?;
+        let path = blocking(move |_| place(&root, &relative)).await?;
+        self.bring(source, &path).await?;
         let is_executable = item.uri.executable();
-        blocking(move || {
+        blocking(move |stop| {
             finish(&path, is_executable)?;
             match archive {
-                Some(archive) => archive.extract(&path, &sandbox, limit),
+                Some(archive) => archive.extract(&path, &sandbox, allowed, stop),
                 None => Ok(()),
             }
         })
@@ -153,23 +173,47 @@ impl Fetcher {
     }
 
     /// Copies or downloads to a path where nothing is yet.
-    async fn bring(&self, item: &Item, path: &Path) -> io::Result<()> {
-        match &item.source {
+    async fn bring(&self, source: &Source, path: &Path) -> io::Result<()> {
+        match source {
             Source::Web(url) => self.downloads.download(url, path, &self.limits).await,
             Source::File(source) => {
                 let (source, path) = (source.clone(), path.to_owned());
                 let limit = self.limits.max_fetch_bytes;
-                blocking(move || copy(&source, &path, limit)).await
+                blocking(move |_| copy(&source, &path, limit)).await
             }
         }
     }
 }
 
+/// Tells work that nobody waits for it any longer.
+#[derive(Debug, Clone, Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    fn check(&self) -> io::Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(io::Error::other("it is not wanted any longer"));
+        }
+        Ok(())
+    }
+}
+
+/// Stops the work when the wait for it ends.
+struct Waiting(Stop);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs file system work where it may block.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    work: impl FnOnce(&Stop) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    match tokio::task::spawn_blocking(work).await {
+    let stop = Stop::default();
+    let _waiting = Waiting(stop.clone());
+    match tokio::task::spawn_blocking(move || work(&stop)).await {
         Ok(result) => result,
         Err(error) => Err(io::Error::other(error)),
     }
@@ -180,10 +224,15 @@ fn copy(source: &Path, path: &Path, limit: u64) -> io::Result<()> {
     if metadata.is_dir() {
         return Err(io::Error::other("it is a directory"));
     }
-    if metadata.len() > limit {
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut file = File::create_new(path)?;
+    let copied = io::copy(&mut File::open(source)?.take(limit + 1), &mut file)?;
+    if copied > limit {
         return Err(too_large(limit));
     }
-    fs::copy(source, path).map(|_| ())
+    file.set_permissions(metadata.permissions())
 }
 
 fn too_large(limit: u64) -> io::Error {
@@ -248,19 +297,16 @@ fn plan(uri: &Uri) -> Result<Item, &'static str> {
     if value.contains(['\'', '\\', '\0']) {
         return Err("Illegal characters in URI");
     }
-    let source = match value.split_once("://") {
-        Some(("http" | "https", _)) => Source::Web(value.to_owned()),
-        Some(("file", path)) => {
-            // file://localhost/path is file:///path.
-            let path = path.strip_prefix("localhost").unwrap_or(path);
-            Source::File(absolute(path)?)
-        }
-        Some(_) => return Err("The scheme of the URI is not supported"),
-        None => Source::File(absolute(value)?),
-    };
+    let mut source = source(value);
     let target = match uri.output_file.as_deref().filter(|file| !file.is_empty()) {
         Some(file) => PathBuf::from(file),
-        None => PathBuf::from(basename(value)?),
+        None => match basename(value) {
+            Ok(name) => PathBuf::from(name),
+            Err(why) => {
+                source = source.and(Err(why));
+                PathBuf::new()
+            }
+        },
     };
     let stays_inside = target
         .components()
@@ -275,9 +321,19 @@ fn plan(uri: &Uri) -> Result<Item, &'static str> {
     })
 }
 
-fn absolute(path: &str) -> Result<PathBuf, &'static str> {
+fn source(value: &str) -> Result<Source, &'static str> {
+    match value.split_once("://") {
+        Some(("http" | "https", _)) => Ok(Source::Web(value.to_owned())),
+        // file://localhost/path is file:///path.
+        Some(("file", path)) => absolute(path.strip_prefix("localhost").unwrap_or(path)),
+        Some(_) => Err("The scheme of the URI is not supported"),
+        None => absolute(value),
+    }
+}
+
+fn absolute(path: &str) -> Result<Source, &'static str> {
     if path.starts_with('/') {
-        Ok(PathBuf::from(path))
+        Ok(Source::File(PathBuf::from(path)))
     } else {
         Err(
             "A relative path was passed for the resource, and there is no directory it is relative to",

@@ -10,9 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesos_sdk::status::is_terminal;
 use mesos_sdk::v1;
-use v1::task_status::Reason;
 
-use crate::agent::executor::Outcome;
+use crate::agent::executor::{LaunchFailure, Outcome};
 use crate::agent::random::Random;
 use crate::agent::task_run::{Phase, TaskRun};
 use crate::agent::{ContainerKey, ExitStatus, Finding, ProbeKind};
@@ -86,12 +85,11 @@ impl Pod {
         &mut self,
         now: Timestamp,
         container: &ContainerKey,
-        reason: Reason,
-        message: &str,
+        failure: &LaunchFailure,
         random: &mut Random,
     ) -> Outcome {
         self.with_run(now, container, random, |run, random| {
-            run.failed_to_launch(now, reason, message, random)
+            run.failed_to_launch(now, failure, random)
         })
     }
 

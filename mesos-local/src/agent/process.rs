@@ -258,6 +258,11 @@ impl Processes {
                 let reports = self.reports.clone();
                 tokio::spawn(async move {
                     let result = fetcher.fetch_all(&launch, account).await;
+                    if let Err(error) = &result
+                        && let Some(line) = error.complaint()
+                    {
+                        sandbox::complain(&launch.directory, &line);
+                    }
                     let _ = reports.send(Report::Fetched {
                         launch,
                         outputs,

@@ -14,7 +14,7 @@ use mesos_sdk::v1;
 use v1::task_status::{Reason, Source};
 
 use crate::agent::checks::{Check, Finding, HealthCheck, empty_check_status};
-use crate::agent::executor::Outcome;
+use crate::agent::executor::{LaunchFailure, Outcome};
 use crate::agent::nested::Place;
 use crate::agent::random::Random;
 use crate::agent::{Action, ContainerKey, ContainerPlan, ExitStatus, ProbeKind, Refusal, Signal};
@@ -196,20 +196,29 @@ impl TaskRun {
     pub(crate) fn failed_to_launch(
         &mut self,
         now: Timestamp,
-        reason: Reason,
-        message: &str,
+        failure: &LaunchFailure,
         random: &mut Random,
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        if self.phase == Phase::Launching {
-            self.phase = Phase::Terminated;
-            let state = v1::TaskState::TaskFailed;
-            let mut status = self.agent_status(now, state, reason, message, random);
+        if self.phase != Phase::Launching {
+            return outcome;
+        }
+        self.phase = Phase::Terminated;
+        let failed = v1::TaskState::TaskFailed;
+        let mut status;
+        if self.is_nested && failure.is_fetch {
+            // All that the executor hears is a status (`pod-missing` of the
+            // scene `fetch-uris`); the agent knows more.
+            status = self.status(now, failed, random);
+            status.message = Some(format!("Command exited with status 1: {}", failure.message));
+        } else {
+            let reason = Reason::ContainerLaunchFailed;
+            status = self.agent_status(now, failed, reason, &failure.to_string(), random);
             if self.is_nested {
                 status.source = Some(Source::Executor.into());
             }
-            outcome.statuses.push(status);
         }
+        outcome.statuses.push(status);
         outcome
     }
 

@@ -234,28 +234,36 @@ async fn failures_name_the_uri_and_hide_its_password() {
     let place = Place::new();
     assert_eq!(
         place.fetch(vec![uri("/no/such/file")]).await.unwrap_err(),
-        "Failed to fetch all URIs for container 'c': Failed to fetch '/no/such/file': \
-         No such file or directory (os error 2)"
+        "Failed to fetch all URIs for container 'c': exited with status 1: \
+         Failed to fetch '/no/such/file': No such file or directory (os error 2)"
     );
     assert_eq!(
         place
             .fetch(vec![uri("gopher://me:secret@host/x")])
             .await
             .unwrap_err(),
-        "Could not fetch: The scheme of the URI is not supported: 'gopher://host/x'"
+        "Failed to fetch all URIs for container 'c': exited with status 1: \
+         Failed to fetch 'gopher://host/x': The scheme of the URI is not supported"
     );
     let broken = place.source("broken.tar.gz", b"this is no archive");
     let error = place.fetch(vec![uri(broken)]).await.unwrap_err();
     assert!(error.contains("Failed to extract archive"), "{error}");
-    for value in [
-        "relative/x",
-        "",
-        "http://127.0.0.1:1",
-        "http://127.0.0.1/it's",
+    for (value, reason) in [
+        ("relative/x", "A relative path was passed"),
+        ("", "A relative path was passed"),
+        ("http://127.0.0.1:1", "Malformed URI (missing path)"),
+        ("/dev/zero", "it is no regular file"),
+        ("/tmp", "it is a directory"),
     ] {
         let error = place.fetch(vec![uri(value)]).await.unwrap_err();
-        assert!(error.starts_with("Could not fetch: "), "{error}");
+        let failed = format!("Failed to fetch '{value}': {reason}");
+        assert!(error.contains(&failed), "{error}");
     }
+    let error = place.fetch(vec![uri("http://127.0.0.1/it's")]).await;
+    assert_eq!(
+        error.unwrap_err(),
+        "Could not fetch: Illegal characters in URI: 'http://127.0.0.1/it's'"
+    );
 }
 
 #[tokio::test]
@@ -314,6 +322,116 @@ async fn what_is_too_large_is_refused() {
         let error = place.fetch(vec![uri(value)]).await.unwrap_err();
         assert!(error.ends_with("it is larger than 4 bytes"), "{error}");
     }
-    let bomb = place.source("b.tar", &tar(&[]));
-    assert!(place.fetch(vec![uri(bomb)]).await.is_err());
+}
+
+/// Small to fetch, and large once they are unpacked.
+#[tokio::test]
+async fn archives_that_explode_are_stopped_in_time() {
+    const LIMIT: u64 = 100_000;
+    let mut place = Place::new();
+    place.fetcher.limits.max_fetch_bytes = LIMIT;
+    let zeros = "\0".repeat(10 * LIMIT as usize);
+    let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    writer.start_file("zeros", options).unwrap();
+    writer.write_all(zeros.as_bytes()).unwrap();
+    let zip = writer.finish().unwrap().into_inner();
+    for (name, bytes) in [
+        ("bomb.tar.gz", gzip(&tar(&[("zeros", &zeros)]))),
+        ("bomb.zip", zip),
+        ("zeros.gz", gzip(zeros.as_bytes())),
+    ] {
+        assert!((bytes.len() as u64) < LIMIT, "{name} is no bomb");
+        let path = place.source(name, &bytes);
+        let error = place.fetch(vec![uri(path)]).await.unwrap_err();
+        assert!(error.ends_with("it is larger than 100000 bytes"), "{error}");
+        let written = fs::metadata(place.sandbox().join("zeros")).unwrap();
+        assert!(written.len() <= LIMIT, "{name}: {written:?}");
+    }
+}
+
+#[tokio::test]
+async fn archives_of_too_many_files_are_stopped_in_time() {
+    let mut place = Place::new();
+    place.fetcher.limits.max_fetch_files = 2;
+    let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    for name in ["1", "2", "3"] {
+        let options = zip::write::SimpleFileOptions::default();
+        writer.start_file(name, options).unwrap();
+    }
+    let zip = writer.finish().unwrap().into_inner();
+    for (name, bytes) in [
+        ("many.tar", tar(&[("1", ""), ("2", ""), ("3", "")])),
+        ("many.zip", zip),
+    ] {
+        let path = place.source(name, &bytes);
+        let error = place.fetch(vec![uri(path)]).await.unwrap_err();
+        assert!(error.ends_with("it holds more than 2 files"), "{error}");
+        assert_eq!(place.read("3"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_and_so_is_what_is_made_of_its_file() {
+    let mut place = Place::new();
+    place.fetcher.limits.fetch_timeout = std::time::Duration::from_millis(50);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}/x", listener.local_addr().unwrap());
+    let error = place.fetch(vec![uri(silent)]).await.unwrap_err();
+    assert!(error.ends_with("it took longer than 50ms"), "{error}");
+
+    let path = place.source("archive.tar", &tar(&[("inner.txt", "inner")]));
+    let stop = Stop::default();
+    drop(Waiting(stop.clone()));
+    let archive = Archive::of(Path::new(&path)).unwrap();
+    let allowed = Allowance {
+        bytes: 1 << 20,
+        files: 10,
+    };
+    let unpacked = archive.extract(Path::new(&path), &place.sandbox(), allowed, &stop);
+    let error = unpacked.unwrap_err().to_string();
+    assert!(error.ends_with("it is not wanted any longer"), "{error}");
+    assert_eq!(place.read("inner.txt"), None);
+}
+
+/// Links in an archive lead nothing that follows them out of the sandbox.
+#[tokio::test]
+async fn archives_with_links_stay_in_the_sandbox() {
+    let place = Place::new();
+    let outside = place.directory.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("kept"), "kept").unwrap();
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(0);
+    header.set_entry_type(tar::EntryType::Symlink);
+    builder.append_link(&mut header, "link", &outside).unwrap();
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(4);
+    let evil = b"evil".as_slice();
+    builder.append_data(&mut header, "link/kept", evil).unwrap();
+    let symbolic = builder.into_inner().unwrap();
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(0);
+    header.set_entry_type(tar::EntryType::Link);
+    let kept = outside.join("kept");
+    builder.append_link(&mut header, "hard", &kept).unwrap();
+    let hard = builder.into_inner().unwrap();
+    let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    writer.add_symlink("zipped", "../outside", options).unwrap();
+    let zip = writer.finish().unwrap().into_inner();
+    for (name, bytes) in [
+        ("symbolic.tar", symbolic),
+        ("hard.tar", hard),
+        ("links.zip", zip),
+    ] {
+        let path = place.source(name, &bytes);
+        let error = place.fetch(vec![uri(path)]).await.unwrap_err();
+        assert!(error.contains("Failed to extract archive"), "{error}");
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+        assert_eq!(place.read("hard"), None);
+        assert_eq!(place.read("zipped/kept"), None);
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mesos_sdk::v1;
 use v1::TaskState::*;
+use v1::task_status::Source;
 
 use super::scene::Scene;
 use super::*;
@@ -223,6 +224,16 @@ fn a_container_that_cannot_be_made_fails_the_group() {
         message: "no such file".into(),
         is_fetch: true,
     });
+    let failed = scene
+        .sent
+        .iter()
+        .find(|status| status.state() == TaskFailed);
+    let failed = failed.unwrap();
+    assert_eq!((failed.reason, failed.source()), (None, Source::Executor));
+    assert_eq!(
+        failed.message(),
+        "Command exited with status 1: no such file"
+    );
     assert_eq!(scene.told(), pair(&[("a", TaskFailed), ("b", TaskKilling)]));
 }
 
