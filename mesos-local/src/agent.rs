@@ -249,12 +249,12 @@ impl Agent {
             Input::Prepared { container } => {
                 self.counters.fetches_succeeded += 1;
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.with_command(|run| run.prepared(now, random))
+                    executor.prepared(now, random)
                 });
             }
             Input::Started { container, started } => {
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.with_command(|run| run.started(now, started, random))
+                    executor.started(now, started, random)
                 });
             }
             Input::RunFailed {
@@ -263,7 +263,7 @@ impl Agent {
                 message,
             } => {
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.with_command(|run| run.run_failed(now, status, &message, random))
+                    executor.run_failed(now, status, &message, random)
                 });
             }
             Input::Exited { container, status } => {

@@ -258,6 +258,88 @@ async fn hold(address: String) {
     std::future::pending::<()>().await;
 }
 
+/// The recorded executor, a program in Python, in a container that sees this
+/// machine's programs.
+#[tokio::test]
+async fn an_executor_runs_in_a_container() {
+    let Some(engine) = Engine::shared().await else {
+        return;
+    };
+    if Command::new("python3").arg("--version").output().is_err() {
+        let is_required = std::env::var_os("MESOS_TESTS_REQUIRE_ALL").is_some();
+        assert!(!is_required, "python3 is required and not installed");
+        println!("skipped: python3 is not installed");
+        return;
+    }
+    let fixture = fixture(engine).await;
+    let f = Framework::subscribe(&fixture, framework_info("docks"), None).await;
+    let recorded = mesos_tests::captures::read("accept-launch-custom-executor");
+    let operations = &recorded["request"]["body"]["accept"]["operations"];
+    let mut task = operations[0]["launch"]["task_infos"][0].clone();
+    let mut directories = Vec::new();
+    for directory in ["/usr", "/lib", "/lib64"] {
+        if std::path::Path::new(directory).exists() {
+            directories
+                .push(json!({"mode": "RO", "container_path": directory, "host_path": directory}));
+        }
+    }
+    task["executor"]["container"] = json!({"type": "DOCKER", "volumes": directories, "docker":
+        {"image": "bb:latest", "parameters": [{"key": "workdir", "value": "/mnt/mesos/sandbox"}]}});
+    task["executor"]["framework_id"]["value"] = json!(f.id);
+    let offer = f
+        .launch(|offer| {
+            task["agent_id"] = offer["agent_id"].clone();
+            task
+        })
+        .await;
+    let running = f.update("custom-1", "TASK_RUNNING").await;
+    f.acknowledge(&running).await;
+    let names = engine.containers().await;
+    let container = running["container_status"]["container_id"]["value"].as_str();
+    let name = format!("mesos-{}", container.unwrap());
+    assert!(names.contains(&name), "{names:?}");
+    // What it saw of its surroundings, written where it runs.
+    let path = format!(
+        "/files/download?path=/frameworks/{}/executors/recorder/runs/latest/env.json",
+        f.id
+    );
+    let headers = http::HeaderMap::new();
+    let seen = fixture.transport.get(&fixture.agent, &path, headers).await;
+    let seen: Value = serde_json::from_slice(&seen.unwrap().body).unwrap();
+    assert_eq!(seen["MESOS_SANDBOX"], "/mnt/mesos/sandbox");
+    assert_eq!(seen["MESOS_CONTAINER_NAME"], name);
+    assert_eq!(seen["MESOS_EXECUTOR_ID"], "recorder");
+    f.send(json!({"type": "KILL", "kill": {"task_id": {"value": "custom-1"}}}))
+        .await;
+    f.follow("custom-1", &["TASK_KILLED"]).await;
+    f.send(json!({"type": "SHUTDOWN", "shutdown":
+        {"agent_id": offer["agent_id"], "executor_id": {"value": "recorder"}}}))
+        .await;
+    let failed = |record: &Value| {
+        let failure = &record["failure"];
+        (failure["executor_id"]["value"] == "recorder").then(|| failure["status"].clone())
+    };
+    let status = f.stream.records.wait("FAILURE", failed).await;
+    assert_eq!(status, 0);
+    is_gone(engine, &name).await;
+
+    // An executor without its image is one that never came.
+    f.launch(|offer| {
+        let mut task = operations[0]["launch"]["task_infos"][0].clone();
+        task["agent_id"] = offer["agent_id"].clone();
+        task["task_id"]["value"] = json!("imageless");
+        task["executor"]["executor_id"]["value"] = json!("imageless");
+        task["executor"]["framework_id"]["value"] = json!(f.id);
+        task["executor"]["container"] = json!({"type": "DOCKER", "docker": {"image": "UPPER"}});
+        task
+    })
+    .await;
+    let status = f.update("imageless", "TASK_FAILED").await;
+    assert_eq!(status["reason"], "REASON_CONTAINER_LAUNCH_FAILED");
+    let message = status["message"].as_str().unwrap();
+    assert!(message.contains("must be lowercase"), "{message}");
+}
+
 #[tokio::test]
 async fn a_limit_and_a_check_by_command() {
     let Some(engine) = Engine::shared().await else {

@@ -2,6 +2,8 @@
 //! API: what it is sent, and what becomes of its tasks when it does not come, or
 //! goes (docs/executor-http-api.md, `src/slave/slave.cpp`).
 
+mod docker;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use v1::task_status::{Reason, Source};
 use crate::agent::executor::{Executor, Kind, Outcome, Stage};
 use crate::agent::random::Random;
 use crate::agent::task_run::{Phase, network_info};
-use crate::agent::{Action, CallId, ContainerKey, Signal};
+use crate::agent::{Action, CallId, ContainerKey, ContainerPlan, Refusal, Signal};
 use crate::time::Timestamp;
 
 /// What the agent knows of the process.
@@ -33,6 +35,9 @@ pub(crate) struct Custom {
     next_heartbeat: Option<Timestamp>,
     /// What its tasks are told when it has ended.
     end: (v1::TaskState, Reason, String),
+    /// The container it is to be started in, until it is.
+    plan: Option<Result<Box<ContainerPlan>, Refusal>>,
+    is_docker: bool,
 }
 
 /// How patient the agent is with the process.
@@ -111,6 +116,8 @@ impl Custom {
                 Reason::ExecutorTerminated,
                 "Executor terminated".to_owned(),
             ),
+            plan: None,
+            is_docker: false,
         }
     }
 

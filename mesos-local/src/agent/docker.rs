@@ -17,10 +17,12 @@ mod reference;
 
 use std::net::IpAddr;
 
+use mesos_sdk::v1;
+
 pub use address::EngineAddress;
 pub(crate) use containers::{Containers, Neighbour};
 pub use plan::{ContainerPlan, Refusal};
-pub(crate) use plan::{Setting, new_plan};
+pub(crate) use plan::{Setting, Wanted, new_plan};
 
 /// The image of a container that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,21 @@ pub struct Image {
     pub name: String,
     /// Ask the registry even when the engine has one of that name.
     pub force_pull: bool,
+}
+
+impl Image {
+    /// The image of a container of type DOCKER.
+    pub(crate) fn of(container: Option<&v1::ContainerInfo>) -> Option<Self> {
+        let container = container?;
+        if container.r#type() != v1::container_info::Type::Docker {
+            return None;
+        }
+        let docker = container.docker.clone().unwrap_or_default();
+        Some(Self {
+            force_pull: docker.force_pull_image(),
+            name: docker.image,
+        })
+    }
 }
 
 /// What the engine says of a container that it has started.

@@ -17,7 +17,7 @@ use crate::agent::pod::Pod;
 use crate::agent::random::Random;
 pub(crate) use crate::agent::task_run::Phase;
 use crate::agent::task_run::TaskRun;
-use crate::agent::{Action, CallId, ContainerKey, ExitStatus, Finding, ProbeKind};
+use crate::agent::{Action, CallId, ContainerKey, ExitStatus, Finding, ProbeKind, Started};
 use crate::time::Timestamp;
 
 /// How many tasks of one executor are remembered whose end is acknowledged.
@@ -48,7 +48,7 @@ pub(crate) enum Kind {
     /// Task groups, each task a container inside the executor's.
     Default(Pod),
     /// A process of the framework's own.
-    Custom(Custom),
+    Custom(Box<Custom>),
 }
 
 /// A task as the read side shows it.
@@ -177,11 +177,48 @@ impl Executor {
         outcome
     }
 
-    /// Something particular to a command has happened.
-    pub(crate) fn with_command(&mut self, step: impl FnOnce(&mut TaskRun) -> Outcome) -> Outcome {
+    /// The image of its container is there.
+    pub(crate) fn prepared(&mut self, now: Timestamp, random: &mut Random) -> Outcome {
         let outcome = match &mut self.kind {
-            Kind::Command(run) => step(run),
-            Kind::Default(_) | Kind::Custom(_) => Outcome::default(),
+            Kind::Command(run) => run.prepared(now, random),
+            Kind::Default(_) => Outcome::default(),
+            Kind::Custom(_) => self.custom_prepared(now, random),
+        };
+        self.follow();
+        outcome
+    }
+
+    /// Its container runs.
+    pub(crate) fn started(
+        &mut self,
+        now: Timestamp,
+        started: Started,
+        random: &mut Random,
+    ) -> Outcome {
+        let outcome = match &mut self.kind {
+            Kind::Command(run) => run.started(now, started, random),
+            Kind::Default(_) => Outcome::default(),
+            Kind::Custom(custom) => {
+                custom.launched(started.pid);
+                Outcome::default()
+            }
+        };
+        self.follow();
+        outcome
+    }
+
+    /// Its container did not start.
+    pub(crate) fn run_failed(
+        &mut self,
+        now: Timestamp,
+        status: ExitStatus,
+        message: &str,
+        random: &mut Random,
+    ) -> Outcome {
+        let outcome = match &mut self.kind {
+            Kind::Command(run) => run.run_failed(now, status, message, random),
+            Kind::Default(_) => Outcome::default(),
+            Kind::Custom(_) => self.custom_run_failed(now, status, message, random),
         };
         self.follow();
         outcome

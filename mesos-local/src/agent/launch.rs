@@ -10,7 +10,7 @@ use v1::framework_info::capability::Type as Capability;
 use v1::task_status::{Reason, Source};
 
 use crate::agent::custom::{Custom, CustomLimits, Queued};
-use crate::agent::docker::{self, Setting};
+use crate::agent::docker::{self, Setting, Wanted};
 use crate::agent::executor::{Executor, Kind, Outcome, Phase, Stage, Task};
 use crate::agent::framework::Framework;
 use crate::agent::nested::Place;
@@ -125,7 +125,8 @@ impl Agent {
         }
         let command = task.command.clone().unwrap_or_default();
         // An image may have a command of its own.
-        let has_value = command.value.is_some() || is_docker(&task);
+        let image = Image::of(task.container.as_ref());
+        let has_value = command.value.is_some() || image.is_some();
         let (container, launch) = self.new_command(framework_id, task, command);
         if has_value {
             effects.actions.push(Action::Launch(Box::new(launch)));
@@ -220,6 +221,8 @@ impl Agent {
         let user = user(&command, &framework.info).filter(|_| self.config.switch_user);
         let limits = &self.config.limits;
         let is_default = info.r#type() == v1::executor_info::Type::Default;
+        let image = Image::of(info.container.as_ref());
+        let volumes = volumes::shown(&self.config.work_dir, &info.resources);
         let (kind, phase) = if is_default {
             (Kind::Default(Pod::default()), Phase::Running)
         } else {
@@ -229,8 +232,18 @@ impl Agent {
                 shutdown_grace: shutdown_grace(info, limits),
                 heartbeat: limits.executor_heartbeat,
             };
-            let custom = Custom::new(now, limits, self.config.address.ip());
-            (Kind::Custom(custom), Phase::Launching)
+            let mut custom = Custom::new(now, limits, self.config.address.ip());
+            if image.is_some() {
+                let name = docker::name(&container);
+                let setting = Setting {
+                    name: &name,
+                    directory: &directory,
+                    volumes: &volumes,
+                };
+                let wanted = Wanted::by_executor(info, &command, environment.clone());
+                custom.runs_in(docker::new_plan(&wanted, setting).map(Box::new));
+            }
+            (Kind::Custom(Box::new(custom)), Phase::Launching)
         };
         let executor = Executor {
             info: info.clone(),
@@ -255,8 +268,9 @@ impl Agent {
                 command,
                 environment,
                 user,
-                volumes: volumes::shown(&self.config.work_dir, &info.resources),
-                image: None,
+                // A container is shown them by the engine.
+                volumes: if image.is_some() { Vec::new() } else { volumes },
+                image,
                 is_guest: false,
                 io: Io::Files,
             })));
@@ -443,7 +457,7 @@ impl Agent {
             agent_id: &agent_id.value,
             directory: &directory,
         };
-        let image = image(&task);
+        let image = Image::of(task.container.as_ref());
         let name = docker::name(&container);
         let volumes = volumes::shown(&self.config.work_dir, &task.resources);
         let plan = image.is_some().then(|| {
@@ -452,7 +466,7 @@ impl Agent {
                 directory: &directory,
                 volumes: &volumes,
             };
-            docker::new_plan(&task, &command, setting).map(Box::new)
+            docker::new_plan(&Wanted::by_task(&task, &command), setting).map(Box::new)
         });
         let launch = Launch {
             container: container.clone(),
@@ -525,11 +539,13 @@ impl Agent {
 
 /// Why a task cannot be run here at all.
 fn refusal(task: &v1::TaskInfo) -> Option<(Reason, &'static str)> {
-    let container = task.container.as_ref()?;
-    if container.r#type() == v1::container_info::Type::Docker {
-        return None;
-    }
-    let image = container.mesos.as_ref()?.image.as_ref()?;
+    let of_executor = task.executor.as_ref().map(|executor| &executor.container);
+    let image = [Some(&task.container), of_executor]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|container| container.r#type() == v1::container_info::Type::Mesos)
+        .find_map(|container| container.mesos.as_ref()?.image.as_ref())?;
     Some((
         Reason::ContainerLaunchFailed,
         match image.r#type() {
@@ -541,23 +557,6 @@ fn refusal(task: &v1::TaskInfo) -> Option<(Reason, &'static str)> {
             }
         },
     ))
-}
-
-/// A container of the Docker engine is wanted.
-fn is_docker(task: &v1::TaskInfo) -> bool {
-    task.container
-        .as_ref()
-        .is_some_and(|container| container.r#type() == v1::container_info::Type::Docker)
-}
-
-/// The image of a task's container of the Docker engine.
-fn image(task: &v1::TaskInfo) -> Option<Image> {
-    let container = task.container.as_ref().filter(|_| is_docker(task))?;
-    let docker = container.docker.clone().unwrap_or_default();
-    Some(Image {
-        force_pull: docker.force_pull_image(),
-        name: docker.image,
-    })
 }
 
 impl Executor {

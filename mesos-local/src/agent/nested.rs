@@ -255,8 +255,9 @@ impl Agent {
         if executor.container == *container {
             // A container of the Docker engine is entered in another way.
             let is_entered = match &executor.kind {
-                Kind::Command(run) => run.container_pid.is_none(),
-                Kind::Default(_) | Kind::Custom(_) => true,
+                Kind::Command(run) => !run.is_docker(),
+                Kind::Custom(custom) => !custom.is_docker(),
+                Kind::Default(_) => true,
             };
             return (executor.phase != Phase::Terminated && is_entered)
                 .then(|| executor.place.clone());

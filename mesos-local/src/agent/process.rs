@@ -190,7 +190,8 @@ impl Processes {
             Report::Input(input) => {
                 if let Input::Exited { container, .. }
                 | Input::RunFailed { container, .. }
-                | Input::LaunchFailed { container, .. } = &*input
+                | Input::LaunchFailed { container, .. }
+                | Input::Prepared { container } = &*input
                 {
                     // What is left of the group dies with its leader.
                     self.containers.remove(container);

@@ -2,6 +2,7 @@
 
 mod api;
 mod docker;
+mod docker_executors;
 mod executors;
 mod model;
 mod nested;

@@ -1,6 +1,7 @@
 //! What a task's container is to be like: the request that the engine is sent,
 //! worked out of the task (`Docker::RunOptions::create` of `src/docker/docker.cpp`).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, PortBinding};
@@ -29,7 +30,7 @@ pub struct ContainerPlan {
     /// The name the engine will know it under.
     pub(super) name: String,
     /// The request to create it.
-    pub(super) body: ContainerCreateBody,
+    pub(crate) body: ContainerCreateBody,
 }
 
 /// Why a task has no container.
@@ -45,7 +46,64 @@ pub enum Refusal {
     Parameter(String),
 }
 
-/// What a task finds around it.
+/// What a container is wanted for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted<'a> {
+    container: v1::ContainerInfo,
+    command: &'a v1::CommandInfo,
+    resources: &'a [v1::Resource],
+    limits: BTreeMap<&'a str, f64>,
+    /// The tasks that come to it later bring their own memory.
+    has_memory_of_its_own: bool,
+    /// Variables besides those of the command.
+    environment: Vec<(String, String)>,
+}
+
+impl<'a> Wanted<'a> {
+    /// For a task that is a command.
+    pub(crate) fn by_task(task: &'a v1::TaskInfo, command: &'a v1::CommandInfo) -> Self {
+        let role = task.resources.iter().find_map(|resource| {
+            let allocation = resource.allocation_info.as_ref()?;
+            allocation.role.clone()
+        });
+        let limits = task.limits.iter();
+        Self {
+            container: task.container.clone().unwrap_or_default(),
+            command,
+            resources: &task.resources,
+            limits: limits
+                .map(|(name, limit)| (name.as_str(), limit.value))
+                .collect(),
+            has_memory_of_its_own: true,
+            environment: role
+                .map(|role| ("MESOS_ALLOCATION_ROLE".to_owned(), role))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// For an executor, which has this environment besides its command's.
+    pub(crate) fn by_executor(
+        info: &'a v1::ExecutorInfo,
+        command: &'a v1::CommandInfo,
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        Self {
+            container: info.container.clone().unwrap_or_default(),
+            command,
+            resources: &info.resources,
+            limits: BTreeMap::new(),
+            has_memory_of_its_own: false,
+            // Where programs are is up to the image.
+            environment: environment
+                .into_iter()
+                .filter(|(name, _)| name != "PATH")
+                .collect(),
+        }
+    }
+}
+
+/// Where a container is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting<'a> {
     /// The container's name.
@@ -56,17 +114,16 @@ pub(crate) struct Setting<'a> {
     pub(crate) volumes: &'a [Volume],
 }
 
-/// Works out a task's container. Its type is DOCKER.
+/// Works out a container of type DOCKER.
 pub(crate) fn new_plan(
-    task: &v1::TaskInfo,
-    command: &v1::CommandInfo,
+    wanted: &Wanted<'_>,
     setting: Setting<'_>,
 ) -> Result<ContainerPlan, Refusal> {
-    let container = task.container.clone().unwrap_or_default();
+    let container = &wanted.container;
     let docker = container.docker.clone().unwrap_or_default();
     let mut body = ContainerCreateBody {
         image: Some(docker.image.clone()),
-        env: Some(environment(task, command, setting.name)),
+        env: Some(environment(wanted, setting.name)),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         ..ContainerCreateBody::default()
@@ -75,9 +132,9 @@ pub(crate) fn new_plan(
         privileged: Some(docker.privileged()),
         ..HostConfig::default()
     };
-    run(command, &mut body).map_err(Refusal::Options)?;
-    confine(task, &mut host);
-    let network = network(&container, &docker).map_err(Refusal::Options)?;
+    run(wanted.command, &mut body).map_err(Refusal::Options)?;
+    confine(wanted, &mut host);
+    let network = network(container, &docker).map_err(Refusal::Options)?;
     if let Some(hostname) = &container.hostname {
         if network == "host" {
             let text = "Unable to set hostname with host network mode";
@@ -85,10 +142,10 @@ pub(crate) fn new_plan(
         }
         body.hostname = Some(hostname.clone());
     }
-    map_ports(&docker, &network, &task.resources, &mut body, &mut host)
+    map_ports(&docker, &network, wanted.resources, &mut body, &mut host)
         .map_err(Refusal::Options)?;
     host.network_mode = Some(network);
-    show_volumes(&container, &docker, setting, &mut host).map_err(Refusal::Options)?;
+    show_volumes(container, &docker, setting, &mut host).map_err(Refusal::Options)?;
     body.host_config = Some(host);
     for parameter in &docker.parameters {
         parameters::apply(&mut body, &parameter.key, &parameter.value)
@@ -100,17 +157,10 @@ pub(crate) fn new_plan(
     })
 }
 
-/// The task's own variables, and those of Mesos that a container gets.
-fn environment(task: &v1::TaskInfo, command: &v1::CommandInfo, name: &str) -> Vec<String> {
-    let mut variables = Vec::new();
-    let role = task.resources.iter().find_map(|resource| {
-        let allocation = resource.allocation_info.as_ref()?;
-        allocation.role.clone()
-    });
-    if let Some(role) = role {
-        variables.push(("MESOS_ALLOCATION_ROLE".to_owned(), role));
-    }
-    add_variables(&mut variables, command.environment.as_ref());
+/// The command's own variables, and those of Mesos that a container gets.
+fn environment(wanted: &Wanted<'_>, name: &str) -> Vec<String> {
+    let mut variables = wanted.environment.clone();
+    add_variables(&mut variables, wanted.command.environment.as_ref());
     for (key, value) in [("MESOS_SANDBOX", SANDBOX), ("MESOS_CONTAINER_NAME", name)] {
         variables.retain(|(known, _)| known != key);
         variables.push((key.to_owned(), value.to_owned()));
@@ -144,16 +194,17 @@ fn run(command: &v1::CommandInfo, body: &mut ContainerCreateBody) -> Result<(), 
 
 /// Memory and processor: what the task's resources say is its share, what its
 /// limits say is the most it gets.
-fn confine(task: &v1::TaskInfo, host: &mut HostConfig) {
+fn confine(wanted: &Wanted<'_>, host: &mut HostConfig) {
     let sum = |name: &str| {
-        task.resources
+        wanted
+            .resources
             .iter()
             .filter(|resource| resource.name == name)
             .filter_map(|resource| resource.scalar.as_ref())
             .map(|scalar| scalar.value)
             .reduce(|a, b| a + b)
     };
-    let limit = |name: &str| task.limits.get(name).map(|limit| limit.value);
+    let limit = |name: &str| wanted.limits.get(name).copied();
     if let Some(cpus) = sum("cpus") {
         host.cpu_shares = Some(((cpus * SHARES_PER_CPU) as i64).max(MIN_CPU_SHARES));
     }
@@ -162,7 +213,9 @@ fn confine(task: &v1::TaskInfo, host: &mut HostConfig) {
         host.cpu_quota = Some((cpus * CPU_PERIOD_US as f64) as i64);
     }
     let bytes = |mib: f64| ((mib * 1024.0 * 1024.0) as i64).max(MIN_MEMORY_BYTES);
-    let asked = sum("mem").map(bytes);
+    let asked = sum("mem")
+        .filter(|_| wanted.has_memory_of_its_own)
+        .map(bytes);
     match limit("mem") {
         None => host.memory = asked,
         Some(most) => {

@@ -10,6 +10,11 @@ use crate::agent::{Action, ExitStatus, Refusal, Signal, Started};
 use crate::time::Timestamp;
 
 impl TaskRun {
+    /// Runs in a container of the engine.
+    pub(crate) fn is_docker(&self) -> bool {
+        self.docker.is_some()
+    }
+
     /// The engine makes the container; nothing can be asked of that yet.
     pub(super) fn is_starting(&self) -> bool {
         matches!(self.docker, Some(Dockered::Starting))

@@ -59,7 +59,7 @@ fn planned(task: &v1::TaskInfo) -> Result<ContainerCreateBody, String> {
         volumes: &volumes,
     };
     let command = task.command.clone().unwrap_or_default();
-    new_plan(task, &command, setting)
+    new_plan(&Wanted::by_task(task, &command), setting)
         .map(|plan| {
             assert_eq!(plan.name, "mesos-c1");
             plan.body
@@ -276,7 +276,7 @@ fn a_sandbox_with_a_colon_is_mounted_in_the_long_form() {
         volumes: &[],
     };
     let command = task.command.clone().unwrap();
-    let host = new_plan(&task, &command, setting)
+    let host = new_plan(&Wanted::by_task(&task, &command), setting)
         .unwrap()
         .body
         .host_config
@@ -313,4 +313,41 @@ fn limits_are_the_most_and_resources_the_share() {
         (host.memory, host.memory_reservation),
         (None, Some(64 << 20))
     );
+}
+
+/// The tasks of an executor come later, and with memory of their own.
+#[test]
+fn an_executor_has_its_environment_and_a_share_of_the_processor() {
+    let info = v1::ExecutorInfo {
+        container: task(v1::container_info::DockerInfo::default()).container,
+        resources: resources(0.5, 32.0, None),
+        ..Default::default()
+    };
+    let command = v1::CommandInfo {
+        value: Some("executor".into()),
+        ..Default::default()
+    };
+    let environment = [
+        ("PATH", "/usr/bin"),
+        ("MESOS_AGENT_ENDPOINT", "127.0.0.1:5051"),
+        ("MESOS_SANDBOX", "/outside"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let wanted = Wanted::by_executor(&info, &command, environment.to_vec());
+    let setting = Setting {
+        name: "n",
+        directory: Path::new("/outside"),
+        volumes: &[],
+    };
+    let body = new_plan(&wanted, setting).unwrap().body;
+    assert_eq!(
+        body.env.unwrap(),
+        [
+            "MESOS_AGENT_ENDPOINT=127.0.0.1:5051",
+            "MESOS_SANDBOX=/mnt/mesos/sandbox",
+            "MESOS_CONTAINER_NAME=n"
+        ]
+    );
+    let host = body.host_config.unwrap();
+    assert_eq!((host.cpu_shares, host.memory), (Some(512), None));
 }
