@@ -628,6 +628,7 @@ fn executor_info(task: &v1::TaskInfo, framework_id: &v1::FrameworkId) -> v1::Exe
             shell: Some(false),
             value: Some("mesos-executor".into()),
             arguments: vec!["mesos-executor".into()],
+            environment: command.environment.clone(),
             user: command.user.clone(),
             ..Default::default()
         }),

@@ -9,15 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
+use base64::Engine as _;
 use bollard::query_parameters::KillContainerOptionsBuilder;
 use mesos_sdk::address::HostAddress;
-use mesos_tests::compare::{self, story};
+use mesos_tests::compare;
 use mesos_tests::engine::Engine;
 use mesos_tests::fixture::{Fixture, is_left_out};
-use mesos_tests::framework::{Framework, framework_info, launch};
+use mesos_tests::framework::{Framework, framework_info};
 use serde_json::{Value, json};
 
-use crate::group::Group;
+use crate::group::{Group, agent_call};
+use crate::launches::{
+    check_told, follow, launch_one, records, sandbox_file, states, task_id, tasks,
+};
 
 pub(crate) const DOCKER: &[&str] = &[
     "docker-agent-restart",
@@ -28,118 +32,10 @@ pub(crate) const DOCKER: &[&str] = &[
 ];
 
 /// Tasks of which something else is told, and why.
-const DIFFERENT: &[(&str, &str)] = &[
-    (
-        "check",
-        "the executor of Mesos breaks when a task in a container has a check; here it is made",
-    ),
-    (
-        "uri-missing",
-        "Mesos does not say which URI could not be fetched",
-    ),
-];
-
-/// The tasks that a scene launches, in order.
-fn tasks(scene: &Value) -> Vec<Value> {
-    let launched = |action: &Value| {
-        let operations = &action["request"]["accept"]["operations"];
-        Some(operations[0]["launch"]["task_infos"].as_array()?.clone())
-    };
-    let actions = scene["actions"].as_array().unwrap();
-    actions.iter().filter_map(launched).flatten().collect()
-}
-
-fn id(task: &Value) -> &str {
-    task["task_id"]["value"].as_str().unwrap()
-}
-
-fn records(scene: &Value) -> &[Value] {
-    let records = &scene["streams"]["docks"]["response"]["records"];
-    records.as_array().unwrap()
-}
-
-/// The states that were told of a task, in order.
-fn states(records: &[Value], task: &str) -> Vec<String> {
-    let steps = story(records).remove(task).unwrap_or_default();
-    let word = |step: &String| step.split(' ').next().unwrap_or_default().to_owned();
-    let mut states: Vec<String> = steps.iter().map(word).collect();
-    states.dedup();
-    states
-}
-
-async fn launch_one(f: &Framework<'_>, task: &Value) -> Value {
-    let offer = f.offer().await;
-    let mut task = task.clone();
-    task["agent_id"] = offer["agent_id"].clone();
-    let response = f.accept(&offer["id"], launch([task])).await;
-    assert_eq!(response.status.as_u16(), 202, "{}", response.text());
-    offer
-}
-
-/// Waits for these states and acknowledges every update until the last of them.
-async fn follow(f: &Framework<'_>, task: &str, states: &[String]) -> Value {
-    let mut last = Value::Null;
-    for state in states {
-        last = f.update(task, state).await;
-        if last["uuid"].is_string() {
-            f.acknowledge(&last).await;
-        }
-    }
-    last
-}
-
-/// Compares stories step by step; a message may go on where the recorded ends.
-fn check(scene: &str, recorded: &[Value], got: &[Value], tasks: &[Value]) {
-    let (recorded, got) = (story(recorded), story(got));
-    let lacking = Vec::new();
-    for task in tasks {
-        let task = id(task);
-        if DIFFERENT.iter().any(|(known, _)| *known == task) {
-            continue;
-        }
-        let expected = &recorded[task];
-        let found = got.get(task).unwrap_or(&lacking);
-        assert_eq!(expected.len(), found.len(), "{scene}: {task}: {found:#?}");
-        for (expected, found) in expected.iter().zip(found) {
-            assert!(
-                agree(expected, found),
-                "{scene}: {task}: {found}\n   instead of {expected}"
-            );
-        }
-    }
-}
-
-/// A step is words, a quoted message, and words again.
-fn agree(expected: &str, found: &str) -> bool {
-    let parts = |step: &str| {
-        let (start, rest) = step.split_once('"').unwrap();
-        let (message, end) = rest.rsplit_once('"').unwrap();
-        // What an engine says of an image depends on it and on the network.
-        let message = match message.split_once("stderr='") {
-            Some((command, _)) => command.replace("docker -H unix://<path>", "docker -H <engine>"),
-            None => message.to_owned(),
-        };
-        let message = message.replace("docker -H unix:<path>", "docker -H <engine>");
-        (start.to_owned(), message, end.to_owned())
-    };
-    let (expected, found) = (parts(expected), parts(found));
-    let says_more = found
-        .1
-        .strip_prefix(&expected.1)
-        .is_some_and(|more| more.is_empty() || more.starts_with(": "));
-    expected.0 == found.0 && expected.2 == found.2 && says_more
-}
-
-/// A file of a task's sandbox.
-async fn sandbox_file(fixture: &Fixture, f: &Framework<'_>, task: &str, file: &str) -> String {
-    let path = format!(
-        "/files/download?path=/frameworks/{}/executors/{task}/runs/latest/{file}",
-        f.id
-    );
-    let headers = http::HeaderMap::new();
-    let response = fixture.transport.get(&fixture.agent, &path, headers).await;
-    String::from_utf8(response.unwrap().body.into()).unwrap()
-}
+const DIFFERENT: &[(&str, &str)] = &[(
+    "check",
+    "the executor of Mesos breaks when a task in a container has a check; here it is made",
+)];
 
 async fn start(engine: &Engine) -> Fixture {
     let address = engine.address().to_owned();
@@ -162,7 +58,7 @@ async fn containers_and_their_ends() {
     let group = Group::new(DOCKER);
     let f = Framework::subscribe(&fixture, framework_info("docks"), None).await;
     plain(&group, &fixture, &f).await;
-    failures(&group, engine, &f).await;
+    failures(&group, engine, &fixture, &f).await;
     bridge(&group, &fixture, &f).await;
     restart(&group, engine, &fixture, &f).await;
     group.all_used();
@@ -176,24 +72,25 @@ async fn plain(group: &Group, fixture: &Fixture, f: &Framework<'_>) {
     std::fs::write(&file, "{}").unwrap();
     let mut all = tasks(&scene);
     for task in &mut all {
-        if id(task) == "uri" {
+        if task_id(task) == "uri" {
             task["command"]["uris"][0]["value"] = json!(file);
         }
         launch_one(f, task).await;
-        let mut states = states(records(&scene), id(task));
-        if id(task) == "stubborn" {
-            follow(f, id(task), &states[..2]).await;
+        let mut states = states(records(&scene, "docks"), task_id(task));
+        if task_id(task) == "stubborn" {
+            follow(f, task_id(task), &states[..2]).await;
             states.drain(..2);
             f.send(json!({"type": "KILL", "kill": {"task_id": task["task_id"]}}))
                 .await;
         }
-        follow(f, id(task), &states).await;
+        follow(f, task_id(task), &states).await;
     }
-    check(
+    check_told(
         "docker-tasks",
-        records(&scene),
+        records(&scene, "docks"),
         &f.stream.records.all(),
         &all,
+        DIFFERENT,
     );
 
     for task in [
@@ -212,39 +109,66 @@ async fn plain(group: &Group, fixture: &Fixture, f: &Framework<'_>) {
             "{task}"
         );
     }
+    let devices = |text: &str| -> Vec<String> {
+        let names = text.lines().filter_map(|line| line.split_once(':'));
+        names.map(|(name, _)| name.trim().to_owned()).collect()
+    };
+    let stdout = |task: &str| scene["sandboxes"][task]["stdout"].as_str().unwrap();
+    assert_eq!(
+        devices(&sandbox_file(fixture, f, "network-none", "stdout").await),
+        devices(stdout("network-none"))
+    );
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(
+        sandbox_file(fixture, f, "network-host", "stdout").await,
+        host
+    );
+    let owner = sandbox_file(fixture, f, "user-daemon", "stdout").await;
+    assert!(owner.starts_with("uid\ndrwxr-xr-x"), "{owner}");
     let variables = |text: &str| -> BTreeSet<String> {
         let lines = text.lines().filter_map(|line| line.split_once('='));
         lines.map(|(name, _)| name.to_owned()).collect()
     };
     assert_eq!(
         variables(&sandbox_file(fixture, f, "env", "stdout").await),
-        variables(scene["sandboxes"]["env"]["stdout"].as_str().unwrap())
+        variables(stdout("env"))
     );
     assert_eq!(sandbox_file(fixture, f, "env", "stderr").await, "err\n");
 }
 
 /// `docker-image-missing` and `docker-failures`.
-async fn failures(group: &Group, engine: &Engine, f: &Framework<'_>) {
+async fn failures(group: &Group, engine: &Engine, fixture: &Fixture, f: &Framework<'_>) {
     let limits_memory = engine.client.info().await.unwrap().memory_limit;
     for name in ["docker-image-missing", "docker-failures"] {
         let scene = group.read(name);
         let mut all = tasks(&scene);
         if limits_memory != Some(true) {
             println!("skipped: the kernel does not limit the memory of containers");
-            all.retain(|task| id(task) != "memory");
+            all.retain(|task| task_id(task) != "memory");
         }
         for task in &all {
             launch_one(f, task).await;
-            let states = match id(task) {
+            let states = match task_id(task) {
                 // Ends by itself, and only then.
                 "check" => ["TASK_STARTING", "TASK_RUNNING"]
                     .map(str::to_owned)
                     .to_vec(),
-                task => states(records(&scene), task),
+                task => states(records(&scene, "docks"), task),
             };
-            follow(f, id(task), &states).await;
+            follow(f, task_id(task), &states).await;
         }
-        check(name, records(&scene), &f.stream.records.all(), &all);
+        let told = f.stream.records.all();
+        check_told(name, records(&scene, "docks"), &told, &all, DIFFERENT);
+        for task in all.iter().map(task_id) {
+            let stderr = scene["sandboxes"][task]["stderr"].as_str();
+            let got = sandbox_file(fixture, f, task, "stderr").await;
+            for line in complaints(stderr.unwrap_or_default()) {
+                assert!(
+                    got.contains(&line),
+                    "{name}: {task}: no {line:?} in {got:?}"
+                );
+            }
+        }
     }
     // The check that Mesos cannot make.
     let checked = |record: &Value| {
@@ -260,6 +184,27 @@ async fn failures(group: &Group, engine: &Engine, f: &Framework<'_>) {
     assert!(message.contains("/no/such/uri"), "{message}");
 }
 
+/// What Mesos and the command line of Docker say in a task's errors of why it was
+/// not started; the engine's own words depend on its version.
+fn complaints(stderr: &str) -> Vec<String> {
+    const ENGINE: &str = "docker: Error response from daemon: ";
+    let lines = stderr.lines().filter_map(|line| {
+        let line = line.split_once("] ").map_or(line, |(_, text)| text);
+        let line = line.trim_start_matches("EXIT with status 1: ");
+        if line.starts_with(ENGINE) {
+            return Some(ENGINE);
+        }
+        let words = ["unknown flag: ", "Failed to create docker run options: "];
+        if words.iter().any(|start| line.starts_with(start)) {
+            return Some(line);
+        }
+        // Why a file cannot be had is said in other words here.
+        let is_fetch = line.starts_with("Failed to fetch ");
+        line.split_inclusive("': ").next().filter(|_| is_fetch)
+    });
+    lines.map(str::to_owned).collect()
+}
+
 /// A port that nobody listens on, among those that the agent offers.
 fn free_port() -> u16 {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
@@ -272,13 +217,12 @@ async fn bridge(group: &Group, fixture: &Fixture, f: &Framework<'_>) {
     let text = group.read("docker-bridge").to_string();
     let scene: Value = serde_json::from_str(&text.replace("31500", &port.to_string())).unwrap();
     let task = &tasks(&scene)[0];
+    let events = fixture.open("/api/v1", &json!({"type": "SUBSCRIBE"})).await;
+    let is_subscribed = |record: &Value| (record["type"] == "SUBSCRIBED").then_some(());
+    events.records.wait("SUBSCRIBED", is_subscribed).await;
     launch_one(f, task).await;
-    follow(
-        f,
-        "bridge",
-        &["TASK_STARTING".into(), "TASK_RUNNING".into()],
-    )
-    .await;
+    let states = ["TASK_STARTING".into(), "TASK_RUNNING".into()];
+    let running = follow(f, "bridge", &states).await;
     let healthy = |record: &Value| {
         let status = &record["update"]["status"];
         (status["healthy"] == true).then(|| status.clone())
@@ -288,8 +232,11 @@ async fn bridge(group: &Group, fixture: &Fixture, f: &Framework<'_>) {
     let recorded = |what: &str| {
         let actions = scene["actions"].as_array().unwrap();
         let action = actions.iter().find(|action| action["what"] == what);
-        action.unwrap_or_else(|| panic!("no {what}"))["response"].clone()
+        action.unwrap_or_else(|| panic!("no {what}")).clone()
     };
+    let data = base64::engine::general_purpose::STANDARD.decode(running["data"].as_str().unwrap());
+    let shown: Value = serde_json::from_slice(&data.unwrap()).unwrap();
+    check_shown(&recorded("docker inspect, in part")["inspect"], &shown[0]);
     let host = HostAddress::http("127.0.0.1", port);
     let headers = http::HeaderMap::new();
     let answer = fixture
@@ -297,7 +244,7 @@ async fn bridge(group: &Group, fixture: &Fixture, f: &Framework<'_>) {
         .get(&host, "/nothing", headers)
         .await
         .unwrap();
-    let expected = recorded("the mapped port");
+    let expected = recorded("the mapped port")["response"].take();
     assert_eq!(answer.status.as_u16(), expected["status"]);
     let words =
         |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
@@ -310,20 +257,84 @@ async fn bridge(group: &Group, fixture: &Fixture, f: &Framework<'_>) {
         .await
         .unwrap();
     let containers: Value = serde_json::from_slice(&containers.body).unwrap();
-    let expected = compare::shape(&recorded("the agent lists containers")["body"]);
+    let expected = compare::shape(&recorded("the agent lists containers")["response"]["body"]);
     let got = compare::shape(&containers);
     let lacking: Vec<_> = expected.difference(&got).collect();
     assert!(lacking.is_empty(), "{lacking:?} of {containers:#}");
+    let executors = agent_call(fixture, &json!({"type": "GET_EXECUTORS"})).await;
+    let executors: Value = serde_json::from_slice(&executors.body).unwrap();
+    let expected = recorded("the agent lists executors")["response"]["body"].take();
+    let executor = |answer: &Value| {
+        let all = answer["get_executors"]["executors"].as_array().cloned();
+        let is_it = |one: &Value| one["executor_info"]["executor_id"]["value"] == "bridge";
+        all.unwrap().into_iter().find(is_it).unwrap()
+    };
+    group.check_shape("docker-bridge", &executor(&expected), &executor(&executors));
 
     f.send(json!({"type": "KILL", "kill": {"task_id": {"value": "bridge"}}}))
         .await;
     f.follow("bridge", &["TASK_KILLING", "TASK_KILLED"]).await;
-    check(
+    let told = |records: &[Value]| -> Vec<String> {
+        let is_it = |record: &&Value| record.to_string().contains("\"bridge\"");
+        let updates = records
+            .iter()
+            .filter(is_it)
+            .filter(|r| r["type"] != "SUBSCRIBED");
+        let update =
+            |record: &Value| format!("{} {}", record["type"], record["task_updated"]["state"]);
+        updates.map(update).collect()
+    };
+    let is_killed = |record: &Value| {
+        let updated = &record["task_updated"];
+        let is_it = updated["status"]["task_id"]["value"] == "bridge";
+        (is_it && updated["state"] == "TASK_KILLED").then_some(())
+    };
+    events
+        .records
+        .wait("the end in the events", is_killed)
+        .await;
+    assert_eq!(
+        told(&events.records.all()),
+        told(records(&scene, "operator"))
+    );
+    check_told(
         "docker-bridge",
-        records(&scene),
+        records(&scene, "docks"),
         &f.stream.records.all(),
         &tasks(&scene),
+        DIFFERENT,
     );
+}
+
+/// The container is made as Mesos has it made.
+fn check_shown(recorded: &Value, shown: &Value) {
+    let (config, host) = (&shown["Config"], &shown["HostConfig"]);
+    let environment = |list: &Value| -> BTreeSet<String> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|entry| compare::text(entry.as_str().unwrap()))
+            // What the image says.
+            .filter(|entry| !entry.starts_with("PATH="))
+            .collect()
+    };
+    assert_eq!(environment(&config["Env"]), environment(&recorded["Env"]));
+    for name in ["Cmd", "Entrypoint", "Labels"] {
+        assert_eq!(config[name], recorded[name], "{name}");
+    }
+    for name in [
+        "CpuShares",
+        "CpuQuota",
+        "Memory",
+        "NetworkMode",
+        "PortBindings",
+        "RestartPolicy",
+    ] {
+        assert_eq!(host[name], recorded[name], "{name}");
+    }
+    let bind = |list: &Value| {
+        let bind = list[0].as_str().unwrap().split_once(':').unwrap();
+        (list.as_array().unwrap().len(), bind.1.to_owned())
+    };
+    assert_eq!(bind(&host["Binds"]), bind(&recorded["Binds"]));
 }
 
 /// `docker-agent-restart`: the agent comes back to two containers, one of which
@@ -338,11 +349,14 @@ async fn restart(group: &Group, engine: &Engine, fixture: &Fixture, f: &Framewor
     let all = tasks(&scene);
     for task in &all {
         launch_one(f, task).await;
-        follow(f, id(task), &["TASK_STARTING".into()]).await;
-        let status = f.update(id(task), "TASK_RUNNING").await;
+        follow(f, task_id(task), &["TASK_STARTING".into()]).await;
+        let status = f.update(task_id(task), "TASK_RUNNING").await;
         f.acknowledge(&status).await;
         let container = &status["container_status"]["container_id"]["value"];
-        names.insert(id(task), format!("mesos-{}", container.as_str().unwrap()));
+        names.insert(
+            task_id(task),
+            format!("mesos-{}", container.as_str().unwrap()),
+        );
     }
     cluster.crash_agent(0).await;
     // It ends by itself while nobody looks.
@@ -371,10 +385,11 @@ async fn restart(group: &Group, engine: &Engine, fixture: &Fixture, f: &Framewor
         .kill_container(&names["survivor"], Some(options));
     killed.await.unwrap();
     f.follow("survivor", &["TASK_FAILED"]).await;
-    check(
+    check_told(
         "docker-agent-restart",
-        records(&scene),
+        records(&scene, "docks"),
         &f.stream.records.all(),
         &all,
+        DIFFERENT,
     );
 }

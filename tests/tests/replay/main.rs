@@ -32,7 +32,9 @@ macro_rules! in_both_encodings {
 mod auth;
 mod docker;
 mod executors;
+mod fetch;
 mod group;
+mod launches;
 mod lifecycle;
 mod operator;
 mod reads;
@@ -56,10 +58,6 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
         "scenes of failures; the tests of the models and of the cluster hold their rules",
     ),
     (
-        "fetch-uris",
-        "needs the recorded file server; the fetcher's own tests hold its rules",
-    ),
-    (
         "zookeeper-detection",
         "held again by mesos-local's own test of elections, which has a ZooKeeper",
     ),
@@ -69,6 +67,7 @@ const NOT_REPLAYED: &[(&str, &str)] = &[
 fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
     let replayed: BTreeSet<&str> = [
         docker::DOCKER,
+        fetch::FETCH,
         executors::CUSTOM,
         executors::PODS,
         requests::REQUESTS,

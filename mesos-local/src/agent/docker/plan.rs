@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, PortBinding};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, Mount, MountType, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
+};
 use mesos_sdk::v1;
 use v1::container_info::docker_info::Network;
 
@@ -130,6 +133,10 @@ pub(crate) fn new_plan(
     };
     let mut host = HostConfig {
         privileged: Some(docker.privileged()),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            ..RestartPolicy::default()
+        }),
         ..HostConfig::default()
     };
     run(wanted.command, &mut body).map_err(Refusal::Options)?;
