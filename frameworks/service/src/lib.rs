@@ -1,0 +1,64 @@
+//! What long-running Mesos frameworks need, and users of the SDK should not pay
+//! for: where to keep state, who leads, how to be asked over HTTP.
+//!
+//! A framework on this crate is its own logic and a `main` that puts the pieces
+//! together. Nothing here knows what an application or a job is.
+//!
+//! | to | use |
+//! |---|---|
+//! | keep entities, in a file or in ZooKeeper | [`store::Store`], [`store::Batch`], [`store::EmbeddedStore`], [`store::ZooKeeperStore`] |
+//! | know their version, migrate them | [`store::Schema`] |
+//! | back them up and restore them | [`store::backup`] |
+//! | test what happens when saving fails | [`store::MemoryStore`], [`store::SimulatedDisk`] |
+//! | answer HTTP, with TLS, passwords and limits | [`http::Server`], [`http::ServerConfig`], [`http::Router`], [`http::Response`] |
+//! | stream events to readers who come back | [`http::EventBus`] |
+//!
+//! # Keeping state
+//!
+//! ```
+//! use mesos_service::store::{Batch, EmbeddedStore, Schema, Store};
+//!
+//! const SCHEMA: Schema = Schema { application: "example", migrations: &[] };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! let store = EmbeddedStore::open(directory.path(), "example")?;
+//! let mut entities = SCHEMA.load(&store, "the state").await?; // All there is.
+//! let mut batch = Batch::new();
+//! batch.put("app//web", r#"{"instances":1}"#);
+//! batch.put("framework-id", "1234");
+//! store.save(&batch).await?; // Now all of it is on disk; before, nothing.
+//! batch.apply(&mut entities);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Answering requests
+//!
+//! ```
+//! use std::sync::Arc;
+//! use mesos_service::http::{Request, Response, Router, Server, ServerConfig};
+//!
+//! #[derive(Clone)]
+//! struct Api; // A handle to the state: it is cloned for each request.
+//!
+//! async fn app(_: Api, request: Request) -> Result<Response, Response> {
+//!     let id = request.parameter("id");
+//!     Ok(Response::ok(&serde_json::json!({ "app": { "id": id } })))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let router = Router::new(Api).get("/v2/apps/{id...}", app);
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let server = Server::start(listener, None, ServerConfig::default(), Arc::new(router))?;
+//! println!("http://{}/v2/apps/shop/web", server.local_addr());
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod election;
+pub mod http;
+pub mod store;
+pub mod zookeeper;
