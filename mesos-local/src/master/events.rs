@@ -197,11 +197,25 @@ impl Master {
         !self.state.operators.is_empty()
     }
 
+    /// A framework as events show it: times that are not known are zero.
+    fn told_framework(
+        &self,
+        framework: &Framework,
+    ) -> v1::master::response::get_frameworks::Framework {
+        let mut told = self.framework_report(framework);
+        let never = v1::TimeInfo { nanoseconds: 0 };
+        if framework.is_recovered {
+            (told.registered_time, told.reregistered_time) = (Some(never), Some(never));
+        }
+        told.unregistered_time.get_or_insert(never);
+        told
+    }
+
     pub(super) fn tell_framework_added(&mut self, framework: &Framework) {
         if !self.has_operators() {
             return;
         }
-        let framework = self.framework_report(framework);
+        let framework = self.told_framework(framework);
         self.tell_operators(v1::master::Event {
             r#type: Some(v1::master::event::Type::FrameworkAdded as i32),
             framework_added: Some(v1::master::event::FrameworkAdded { framework }),
@@ -216,7 +230,7 @@ impl Master {
         if !self.has_operators() {
             return;
         }
-        let framework = self.framework_report(framework);
+        let framework = self.told_framework(framework);
         self.tell_operators(v1::master::Event {
             r#type: Some(v1::master::event::Type::FrameworkUpdated as i32),
             framework_updated: Some(v1::master::event::FrameworkUpdated { framework }),
