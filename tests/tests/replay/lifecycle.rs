@@ -160,8 +160,10 @@ async fn the_life_of_tasks_and_of_a_framework(fixture: Fixture) {
         &tasks,
     );
 
+    let (_, number) = f.id.rsplit_once('-').unwrap();
+    let number = number.to_owned();
     failover(&group, &fixture, f).await;
-    teardown(&group, &fixture).await;
+    teardown(&group, &fixture, &number).await;
     group.all_used();
 }
 
@@ -328,13 +330,14 @@ async fn failover(group: &Group, fixture: &Fixture, f: Framework<'_>) {
     );
 }
 
-async fn teardown(group: &Group, fixture: &Fixture) {
-    // An id that the master has never seen is taken as one from before it.
+async fn teardown(group: &Group, fixture: &Fixture, number: &str) {
+    // An id that the master has never seen is taken as one from before it. It
+    // has a number that no dialogue with this master had.
     let unknown = group.read("subscribe-unknown-framework-id");
-    let id = unknown["request"]["body"]["framework_id"]["value"]
-        .as_str()
-        .unwrap();
-    let f = Framework::subscribe(fixture, framework_info("unknown-id"), Some(id)).await;
+    let id = unknown["request"]["body"]["framework_id"]["value"].as_str();
+    let (start, end) = id.unwrap().rsplit_once('-').unwrap();
+    let id = format!("{start}-{number:0>width$}", width = end.len());
+    let f = Framework::subscribe(fixture, framework_info("unknown-id"), Some(&id)).await;
     assert_eq!(f.id, id);
     group.check("teardown", &f.send(json!({"type": "TEARDOWN"})).await);
     f.stream.records.closed().await;

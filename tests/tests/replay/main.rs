@@ -39,7 +39,9 @@ mod lifecycle;
 mod operator;
 mod reads;
 mod requests;
+mod separate;
 mod stateful;
+mod streams;
 mod whole;
 mod wire;
 
@@ -77,6 +79,7 @@ fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {
         reads::READS,
         auth::AUTH,
         operator::OPERATOR,
+        streams::STREAMS,
         wire::WIRE,
         whole::WHOLE,
         whole::STREAMS,

@@ -48,11 +48,13 @@ pub(crate) const STREAMS: &[&str] = &["stream-heartbeat", "subscribe-accept-prot
 async fn what_masters_and_agents_show() {
     let fixture = Fixture::start().await;
     let group = Group::new(WHOLE);
-    // One that brings its own id, as after a failover of the master.
-    let id = "5f6f0c5c-0d5c-4c5a-9d5e-7a1c6b3e2f10-0001";
-    let gone = Framework::subscribe(&fixture, framework_info("unknown-id"), Some(id)).await;
-    gone.send(json!({"type": "TEARDOWN"})).await;
     let f = Framework::subscribe(&fixture, framework_info("lifecycle"), None).await;
+    // One that brings its own id, as after a failover of the master; its number
+    // is one that no other dialogue with this master had.
+    let (_, number) = f.id.rsplit_once('-').unwrap();
+    let id = format!("5f6f0c5c-0d5c-4c5a-9d5e-7a1c6b3e2f10-{number}");
+    let gone = Framework::subscribe(&fixture, framework_info("unknown-id"), Some(&id)).await;
+    gone.send(json!({"type": "TEARDOWN"})).await;
     ended(&f).await;
     running(&f).await;
     for name in WHOLE {

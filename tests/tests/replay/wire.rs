@@ -121,7 +121,7 @@ fn answers(mut bytes: &[u8]) -> Vec<Answer> {
 }
 
 /// The head of a response, once it is whole, and what follows it.
-fn head_of(bytes: &[u8]) -> Option<(&str, &[u8])> {
+pub(crate) fn head_of(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).unwrap();
     Some((head, &bytes[end + 4..]))
