@@ -21,29 +21,44 @@ use crate::fixture::PATIENCE;
 
 /// Starts the engine and stays between it and us: when our end of the pipe
 /// closes, however we die, the engine and all of its own ends. `$1` is the
-/// directory, `$2` the network, which is made of thin air.
+/// directory, `$2` the network, which is made of thin air. A lock shows that we
+/// are there: what a killed predecessor could not clean up is cleaned up first.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM PIPE
 root=$1 bridge=$2 subnet=$3
+remove() {
+  ip link del "$(cat "$1/bridge")"
+  # The engine leaves its name for the machine's own network behind, and its
+  # data mounted when it ended too early.
+  umount "$1"/exec/netns/* "$1/data"
+  rm -rf -- "$1"
+} 2>/dev/null
+for old in "${root%/*}"/mesos-docker-*; do
+  (flock -n 9 || exit
+   engine=$(cat "$old/pid")
+   grep -q "$old/" "/proc/$engine/cmdline" && kill "$engine" &&
+     for _ in $(seq 100); do kill -0 "$engine" || break; sleep 0.1; done
+   remove "$old") 9<"$old/guard"
+done 2>/dev/null
+echo "$bridge" >"$root/bridge"
+exec 9>"$root/lock"
+flock 9 && mv "$root/lock" "$root/guard"
 ip link add name "$bridge" type bridge && ip addr add "$subnet" dev "$bridge" &&
-  ip link set "$bridge" up || exit 1
+  ip link set "$bridge" up || { remove "$root"; exit 1; }
 (trap - HUP INT QUIT TERM
  exec dockerd --host "unix://$root/docker.sock" --data-root "$root/data" \
   --exec-root "$root/exec" --pidfile "$root/pid" --bridge "$bridge" \
   --storage-driver vfs --iptables=false --ip6tables=false --ip-forward=false \
-  --ip-masq=false <&- >"$root/log" 2>&1) &
+  --ip-masq=false <&- 9>&- >"$root/log" 2>&1) &
 engine=$!
 while read -r line; do :; done
 kill "$engine" 2>/dev/null
 wait "$engine"
-ip link del "$bridge"
-# The engine leaves its name for the machine's own network behind.
-umount "$root"/exec/netns/* 2>/dev/null
-rm -rf -- "$root"
+remove "$root"
 "#;
 
 /// Programs without which there is nothing to start.
-const PROGRAMS: [&str; 4] = ["dockerd", "containerd", "busybox", "ip"];
+const PROGRAMS: [&str; 5] = ["dockerd", "containerd", "busybox", "ip", "flock"];
 
 /// A running engine.
 #[derive(Debug)]
