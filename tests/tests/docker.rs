@@ -16,7 +16,7 @@ use std::time::Duration;
 use mesos_sdk::address::HostAddress;
 use mesos_tests::engine::Engine;
 use mesos_tests::fixture::{Fixture, PATIENCE};
-use mesos_tests::framework::{Framework, framework_info, resources, task};
+use mesos_tests::framework::{Framework, framework_info, launch, resources, task};
 use serde_json::{Value, json};
 
 async fn fixture(engine: &Engine) -> Fixture {
@@ -135,6 +135,188 @@ async fn a_mapped_port_answers_http_on_the_host() {
     f.follow("web", &["TASK_KILLING", "TASK_KILLED"]).await;
     is_gone(engine, &id_of(&running)).await;
     assert!(TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok());
+}
+
+/// What a task may say of its container, looked at from inside and through the
+/// engine; what it leaves in its volumes is there for the next task.
+#[tokio::test]
+async fn a_container_is_as_its_task_describes_it() {
+    let Some(engine) = Engine::shared().await else {
+        return;
+    };
+    let fixture = fixture(engine).await;
+    let mut info = framework_info("docks");
+    info["roles"] = json!(["db"]);
+    info["principal"] = json!("tests");
+    let f = Framework::subscribe(&fixture, info, None).await;
+    let scalar = |name: &str, value: f64| {
+        json!({"name": name, "type": "SCALAR", "scalar": {"value": value},
+            "allocation_info": {"role": "db"}})
+    };
+    let mut disk = scalar("disk", 16.0);
+    disk["reservations"] = json!([{"type": "DYNAMIC", "role": "db", "principal": "tests"}]);
+    let mut kept = disk.clone();
+    kept["disk"] = json!({"persistence": {"id": "kept", "principal": "tests"},
+        "volume": {"mode": "RW", "container_path": "data"}});
+    let port = free_port();
+    let ports = json!({"name": "ports", "type": "RANGES", "allocation_info": {"role": "db"},
+        "ranges": {"range": [{"begin": port, "end": port}]}});
+    let shared = tempfile::tempdir().unwrap();
+    std::fs::write(shared.path().join("given"), "given\n").unwrap();
+
+    let offer = f.offer().await;
+    let mut first = container(
+        &offer,
+        "first",
+        "cat /read/given; echo $HOSTNAME $A$B; \
+         echo no >/read/x || echo read-only; \
+         echo kept >$MESOS_SANDBOX/data/file; echo named >/named/file; echo errors >&2; sleep 1",
+        json!({"network": "BRIDGE",
+            "port_mappings": [
+                {"host_port": port, "container_port": 9000},
+                {"host_port": port, "container_port": 9001, "protocol": "udp"}],
+            "parameters": [{"key": "env", "value": "B=2"}, {"key": "label", "value": "of=tests"}]}),
+    );
+    first["command"]["environment"] = json!({"variables": [{"name": "A", "value": "1"}]});
+    first["container"]["hostname"] = json!("inside");
+    first["container"]["volumes"] = json!([
+        {"mode": "RO", "container_path": "/read", "host_path": shared.path()},
+        {"mode": "RW", "container_path": "/named", "source": {"type": "DOCKER_VOLUME",
+            "docker_volume": {"name": "tests-volume"}}},
+    ]);
+    first["resources"] = json!([scalar("cpus", 0.1), scalar("mem", 32.0), ports, kept]);
+    let operations = json!([
+        {"type": "RESERVE", "reserve": {"resources": [disk]}},
+        {"type": "CREATE", "create": {"volumes": [kept]}},
+        {"type": "LAUNCH", "launch": {"task_infos": [first]}},
+    ]);
+    let accepted = f.accept(&offer["id"], operations).await;
+    assert_eq!(accepted.status.as_u16(), 202, "{}", accepted.text());
+    let started = running(&f, "first").await;
+    let shown = &base64_json(&started["data"])[0];
+    let host = &shown["HostConfig"];
+    assert_eq!(host["Privileged"], false);
+    assert_eq!(
+        host["PortBindings"]["9000/tcp"][0]["HostPort"],
+        port.to_string()
+    );
+    assert_eq!(
+        host["PortBindings"]["9001/udp"][0]["HostPort"],
+        port.to_string()
+    );
+    assert_eq!(shown["Config"]["Labels"], json!({"of": "tests"}));
+    f.follow("first", &["TASK_FINISHED"]).await;
+    let path = |task: &str, file: &str| {
+        let id = &f.id;
+        format!("/files/download?path=/frameworks/{id}/executors/{task}/runs/latest/{file}")
+    };
+    let read = async |task: &str, file: &str| {
+        let headers = http::HeaderMap::new();
+        let path = path(task, file);
+        let response = fixture.transport.get(&fixture.agent, &path, headers);
+        String::from_utf8(response.await.unwrap().body.into()).unwrap()
+    };
+    let stdout = read("first", "stdout").await;
+    assert_eq!(stdout, "given\ninside 12\nread-only\n");
+    let stderr = read("first", "stderr").await;
+    assert!(stderr.ends_with("errors\n"), "{stderr}");
+
+    // Another container, and then a process beside it.
+    let mut used = Vec::new();
+    for (id, is_docker) in [("second", true), ("third", false)] {
+        let has_volume = |record: &Value| {
+            let offers = record["offers"]["offers"].as_array()?;
+            let is_it = |offer: &&Value| {
+                offer.to_string().contains("persistence") && !used.contains(&offer["id"])
+            };
+            offers.iter().find(is_it).cloned()
+        };
+        let offer = f.stream.records.wait("an offer of it", has_volume).await;
+        used.push(offer["id"].clone());
+        let mut task = task(&offer, id, "cat data/file");
+        if is_docker {
+            let command = "cat $MESOS_SANDBOX/data/file /named/file";
+            task = container(&offer, id, command, json!({}));
+            task["container"]["volumes"] = first["container"]["volumes"].clone();
+        }
+        task["resources"] = json!([scalar("cpus", 0.1), scalar("mem", 32.0), kept]);
+        let accepted = f.accept(&offer["id"], launch([task])).await;
+        assert_eq!(accepted.status.as_u16(), 202, "{}", accepted.text());
+        f.follow(id, &["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"])
+            .await;
+    }
+    assert_eq!(read("second", "stdout").await, "kept\nnamed\n");
+    assert_eq!(read("third", "stdout").await, "kept\n");
+    drop(f);
+    fixture.cluster.unwrap().stop().await;
+    is_gone(engine, &id_of(&started)).await;
+}
+
+/// Whether a container may have every capability is up to those that the engine
+/// has itself; where it lacks some it says that it cannot give them.
+#[tokio::test]
+async fn a_privileged_container_has_every_capability_or_none_at_all() {
+    let Some(engine) = Engine::shared().await else {
+        return;
+    };
+    let fixture = fixture(engine).await;
+    let f = Framework::subscribe(&fixture, framework_info("docks"), None).await;
+    f.launch(|offer| container(offer, "mighty", "sleep 1", json!({"privileged": true})))
+        .await;
+    f.follow("mighty", &["TASK_STARTING"]).await;
+    let second = |record: &Value| {
+        let status = &record["update"]["status"];
+        let is_it = status["task_id"]["value"] == "mighty" && status["state"] != "TASK_STARTING";
+        is_it.then(|| status.clone())
+    };
+    let status = f.stream.records.wait("what becomes of it", second).await;
+    if status["state"] == "TASK_RUNNING" {
+        let shown = &base64_json(&status["data"])[0];
+        assert_eq!(shown["HostConfig"]["Privileged"], true);
+    } else {
+        let message = status["message"].as_str().unwrap();
+        assert!(message.contains("unable to apply caps"), "{message}");
+    }
+}
+
+/// Where no engine listens, tasks in containers fail and say so, and others run.
+#[tokio::test]
+async fn without_an_engine_only_what_needs_one_fails() {
+    let fixture = Fixture::with(|config| {
+        config.docker_socket = Some("unix:///no/such/docker.sock".to_owned());
+    })
+    .await;
+    let f = Framework::subscribe(&fixture, framework_info("docks"), None).await;
+    f.launch(|offer| container(offer, "boxed", "true", json!({})))
+        .await;
+    let failed = f.update("boxed", "TASK_FAILED").await;
+    f.acknowledge(&failed).await;
+    assert_eq!(failed["reason"], "REASON_CONTAINER_LAUNCH_FAILED");
+    assert_eq!(
+        failed["message"],
+        "Failed to launch container: Cannot connect to the Docker daemon at \
+         unix:///no/such/docker.sock: No such file or directory"
+    );
+    f.launch(|offer| {
+        let mut task = task(offer, "plain", "true");
+        task["container"] = json!({"type": "MESOS"});
+        task
+    })
+    .await;
+    f.follow("plain", &["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"])
+        .await;
+    f.launch(|offer| {
+        let mut task = task(offer, "imaged", "true");
+        let image = json!({"type": "DOCKER", "docker": {"name": "bb:latest"}});
+        task["container"] = json!({"type": "MESOS", "mesos": {"image": image}});
+        task
+    })
+    .await;
+    let failed = f.update("imaged", "TASK_FAILED").await;
+    assert_eq!(
+        failed["message"],
+        "Failed to launch container: Unsupported container image type: DOCKER"
+    );
 }
 
 fn base64_json(text: &Value) -> Value {
