@@ -20,7 +20,7 @@ use mesos_proto::v1;
 pub use parse::{ParseError, parse_value};
 pub use ranges::Ranges;
 pub use reservations::{
-    dynamic_reservation, is_reserved, is_unreserved, persistent_volume, reservation_role,
+    dynamic_reservation, is_reserved, is_unreserved, persistent_volume, refine, reservation_role,
 };
 pub use scalar::Scalar;
 pub use validate::InvalidResource;
@@ -104,7 +104,7 @@ impl Resources {
 
     /// Adds one resource, in either format; an empty one is ignored.
     pub fn push(&mut self, mut resource: v1::Resource) {
-        reservations::refine(&mut resource);
+        refine(&mut resource);
         if is_empty_item(&resource) {
             return;
         }

@@ -2,7 +2,7 @@
 //! what remains of them; what is left over goes back
 //! (`docs/scheduler-http-api.md`, "ACCEPT"; `src/master/master.cpp`).
 
-use mesos_sdk::resources::{Resources, allocation_role};
+use mesos_sdk::resources::{Resources, allocation_role, refine};
 use mesos_sdk::v1;
 use mesos_sdk::v1::offer::operation::Type;
 use mesos_sdk::v1::task_status::Reason;
@@ -422,7 +422,8 @@ fn tasks_of(operation: &v1::offer::Operation) -> impl Iterator<Item = &v1::TaskI
     single.chain(grouped)
 }
 
-/// Frameworks may leave `allocation_info` out; the offer's role is meant.
+/// Frameworks may leave `allocation_info` out; the offer's role is meant. And
+/// they may write reservations in the older format.
 fn allocate_operation(operation: &mut v1::offer::Operation, role: &str) {
     let mut lists: Vec<&mut Vec<v1::Resource>> = Vec::new();
     let mut singles: Vec<&mut v1::Resource> = Vec::new();
@@ -455,9 +456,15 @@ fn allocate_operation(operation: &mut v1::offer::Operation, role: &str) {
     }
     singles.extend(operation.shrink_volume.as_mut().map(|s| &mut s.volume));
     let all = lists.into_iter().flatten().chain(singles);
-    for resource in all.filter(|resource| allocation_role(resource).is_none()) {
-        resource.allocation_info = Some(v1::resource::AllocationInfo {
-            role: Some(role.to_owned()),
-        });
+    for resource in all {
+        // What mixes the formats is refused as it is.
+        if Resources::validate(std::slice::from_ref(resource)).is_ok() {
+            refine(resource);
+        }
+        if allocation_role(resource).is_none() {
+            resource.allocation_info = Some(v1::resource::AllocationInfo {
+                role: Some(role.to_owned()),
+            });
+        }
     }
 }

@@ -67,8 +67,9 @@ pub fn persistent_volume(
     }
 }
 
-/// Writes a resource of the older format (`role` and `reservation`) as a stack.
-pub(super) fn refine(resource: &mut v1::Resource) {
+/// Writes a resource of the older format (`role` and `reservation`) in that of
+/// today, as a stack of reservations. [`Resources`] are always in the latter.
+pub fn refine(resource: &mut v1::Resource) {
     use v1::resource::{ReservationInfo, reservation_info::Type};
     let role = resource.role.take();
     let reservation = resource.reservation.take();

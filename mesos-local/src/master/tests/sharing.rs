@@ -6,8 +6,9 @@ use mesos_sdk::v1;
 use v1::framework_info::capability::Type as Capability;
 
 use super::world::{
-    Agent, Framework, World, capability, create, destroy, reserve, reserved, volume,
+    Agent, Framework, World, capability, create, destroy, operation, reserve, reserved, volume,
 };
+use crate::messages::ToAgent;
 
 fn sharing(world: &mut World) -> Framework {
     world.framework_with(|info| {
@@ -156,4 +157,69 @@ fn older_frameworks_are_offered_the_older_format() {
     assert!(reserved.allocation_info.is_none());
     let free = offer.resources.iter().filter(|item| item.role() == "*");
     assert_eq!(free.count(), 2);
+}
+
+#[test]
+fn older_frameworks_speak_the_older_format() {
+    let mut world = World::new();
+    let agent = world.agent("cpus:8;mem:1024");
+    let old = world.framework_with(|info| {
+        info.roles.clear();
+        info.role = Some("db".to_owned());
+        info.capabilities.clear();
+    });
+    let offer = world.offers(&old).remove(0);
+    let mem = |role: &str| v1::Resource {
+        name: "mem".to_owned(),
+        r#type: v1::value::Type::Scalar.into(),
+        scalar: Some(v1::value::Scalar { value: 64.0 }),
+        role: Some(role.to_owned()),
+        ..Default::default()
+    };
+    let mut for_db = mem("db");
+    for_db.reservation = Some(v1::resource::ReservationInfo::default());
+    let mut reserve = reserve(&Resources::new(), Some("first"));
+    reserve.reserve.as_mut().unwrap().resources = vec![for_db.clone()];
+    world.accept(&old, &offer, vec![reserve]);
+    world.confirm(&agent);
+    let told = world.operation_updates(&old);
+    assert_eq!(told[0].state(), v1::OperationState::OperationFinished);
+    world.told(agent.link);
+    world.pass(1.0);
+    let offer = world.offers(&old).remove(0);
+    assert!(offer.resources.contains(&for_db), "{:?}", offer.resources);
+    // Without a role a resource is of all roles.
+    let mut cpus = mem("*");
+    (cpus.name, cpus.role) = ("cpus".to_owned(), None);
+    cpus.scalar = Some(v1::value::Scalar { value: 1.0 });
+    let task = v1::TaskInfo {
+        name: "old".to_owned(),
+        task_id: mesos_sdk::ids::task_id("old"),
+        agent_id: agent.id.clone(),
+        resources: vec![cpus, for_db],
+        command: Some(v1::CommandInfo {
+            value: Some("true".to_owned()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let launch = v1::offer::Operation {
+        launch: Some(v1::offer::operation::Launch {
+            task_infos: vec![task],
+        }),
+        ..operation(v1::offer::operation::Type::Launch, None)
+    };
+    world.accept(&old, &offer, vec![launch]);
+    // The agent hears of it in the format of today.
+    let told = world.told(agent.link);
+    let [ToAgent::RunTask { task, .. }] = &told[..] else {
+        panic!("{told:?}");
+    };
+    let expected = Resources::parse("cpus:1", "*").unwrap() + reserved("mem:64", "db");
+    assert_eq!(
+        Resources::from(task.resources.as_slice()),
+        expected.allocate("db")
+    );
+    let is_of_today = |item: &v1::Resource| item.role.is_none() && item.reservation.is_none();
+    assert!(task.resources.iter().all(is_of_today), "{task:?}");
 }
