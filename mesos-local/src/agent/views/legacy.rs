@@ -140,30 +140,27 @@ fn framework(framework: &Framework) -> Value {
 }
 
 fn active_executor(executor: &Executor) -> Value {
-    let of_stage = |is_queued: bool| {
-        let tasks = executor.tasks.values();
-        tasks.filter(move |task| (task.stage == Stage::Queued) == is_queued)
-    };
-    let tasks = of_stage(false).map(|known| task(&known.record)).collect();
-    let queued = of_stage(true)
-        .map(|known| queued_task(&known.record))
-        .collect();
     let own = executor.info.resources.iter();
     let held: Vec<_> = own.chain(executor.held()).cloned().collect();
-    show_executor(executor, &held, tasks, queued)
+    show_executor(executor, &held)
 }
 
 fn completed_executor(executor: &Executor) -> Value {
-    show_executor(executor, &executor.info.resources, Vec::new(), Vec::new())
+    show_executor(executor, &executor.info.resources)
 }
 
-fn show_executor(
-    executor: &Executor,
-    held: &[v1::Resource],
-    tasks: Vec<Value>,
-    queued: Vec<Value>,
-) -> Value {
-    let completed: Vec<Value> = executor.completed_tasks.iter().map(task).collect();
+fn show_executor(executor: &Executor, held: &[v1::Resource]) -> Value {
+    let records = |stage: Stage| {
+        let tasks = executor.tasks.values();
+        let of_stage = tasks.filter(move |task| task.stage == stage);
+        of_stage.map(|task| &task.record)
+    };
+    let tasks: Vec<Value> = records(Stage::Launched).map(task).collect();
+    let queued: Vec<Value> = records(Stage::Queued).map(queued_task).collect();
+    // What has ended is shown as completed, acknowledged or not.
+    let ended = executor.completed_tasks.iter();
+    let ended = ended.chain(records(Stage::Terminated));
+    let completed: Vec<Value> = ended.map(task).collect();
     let info = &executor.info;
     let mut object = json!({
         "id": info.executor_id.value,
