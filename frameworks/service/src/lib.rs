@@ -10,6 +10,9 @@
 //! | know their version, migrate them | [`store::Schema`] |
 //! | back them up and restore them | [`store::backup`] |
 //! | test what happens when saving fails | [`store::MemoryStore`], [`store::SimulatedDisk`] |
+//! | own a state machine, save before anything leaves | [`event_loop::Machine`], [`event_loop::EventLoop`], [`event_loop::Handle`] |
+//! | know who leads | [`election::Election`], [`zookeeper::ZooKeeperConfig`] |
+//! | let followers answer for the leader | [`proxy::LeaderProxy`] |
 //! | answer HTTP, with TLS, passwords and limits | [`http::Server`], [`http::ServerConfig`], [`http::Router`], [`http::Response`] |
 //! | stream events to readers who come back | [`http::EventBus`] |
 //!
@@ -58,7 +61,50 @@
 //! # }
 //! ```
 
+//! # Owning the logic
+//!
+//! ```
+//! use std::sync::Arc;
+//! use mesos_service::{clock::SystemClock, store::MemoryStore};
+//! use mesos_service::event_loop::{Effects, EventLoop, Input, Machine};
+//!
+//! #[derive(Default)]
+//! struct Visits(u64);
+//!
+//! impl Machine for Visits {
+//!     type Request = (); // What the API asks; the reply is what it answers.
+//!     type Reply = u64;
+//!     type Event = (); // What the cluster tells.
+//!     type Action = (); // What the driver is to do.
+//!
+//!     fn step(&mut self, _now_ms: i64, input: Input<Self>, effects: &mut Effects<Self>) {
+//!         if let Input::Request(request, ()) = input {
+//!             self.0 += 1;
+//!             effects.put("visits", self.0.to_string()); // Saved first;
+//!             effects.reply(request, self.0); // then answered.
+//!         }
+//!     }
+//!
+//!     fn wake_at_ms(&self) -> Option<i64> {
+//!         None // The earliest deadline in the state.
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (event_loop, handle) = EventLoop::new();
+//! let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(SystemClock));
+//! tokio::spawn(event_loop.run(Visits::default(), store, clock, |()| {}));
+//! assert_eq!(handle.ask(()).await?, 1);
+//! assert_eq!(handle.inspect(|visits| visits.0).await?, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod clock;
 pub mod election;
+pub mod event_loop;
 pub mod http;
+pub mod proxy;
 pub mod store;
 pub mod zookeeper;
