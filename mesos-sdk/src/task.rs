@@ -252,14 +252,36 @@ impl Task {
         info
     }
 
+    /// The same for an offer as a message, as logic without io sees it; `None`
+    /// when the offer lacks something.
+    #[must_use]
+    pub fn for_offer(&self, offer: &v1::Offer) -> Option<v1::TaskInfo> {
+        let allocation = offer.allocation_info.as_ref();
+        let role = allocation.and_then(|info| info.role.as_deref());
+        let left = Resources::from(offer.resources.as_slice());
+        let (resources, executor) = self.place_in(left, role.unwrap_or("*"))?;
+        let mut info = v1::TaskInfo {
+            agent_id: offer.agent_id.clone(),
+            resources: resources.into_vec(),
+            ..self.info.clone()
+        };
+        if let (Some(info), Some(resources)) = (&mut info.executor, executor) {
+            info.resources = resources.into_vec();
+        }
+        Some(info)
+    }
+
     fn place(&self, offer: &Offer) -> Option<(Resources, Option<Resources>)> {
-        let mut left = offer.resources().clone();
-        let resources = take(&mut left, &self.resources, offer.role())?;
+        self.place_in(offer.resources().clone(), offer.role())
+    }
+
+    fn place_in(&self, mut left: Resources, role: &str) -> Option<(Resources, Option<Resources>)> {
+        let resources = take(&mut left, &self.resources, role)?;
         let Some(executor) = &self.info.executor else {
             return Some((resources, None));
         };
         let executor = Resources::from(executor.resources.as_slice());
-        let executor = take(&mut left, &executor, offer.role())?;
+        let executor = take(&mut left, &executor, role)?;
         Some((resources, Some(executor)))
     }
 }
