@@ -68,7 +68,7 @@ impl Agent {
         self.operations.pause();
         self.link = Link::Disconnected;
         self.recovery = None;
-        let mut ending: Vec<(ContainerKey, Loss)> = Vec::new();
+        let mut ending: Vec<(String, String, ContainerKey, Loss)> = Vec::new();
         for (id, framework) in &mut self.frameworks {
             let loss = loss(&framework.info);
             if loss == Loss::Forgotten {
@@ -76,10 +76,13 @@ impl Agent {
                 framework.refused.clear();
                 self.updates.remove_framework(id);
             }
-            let executors = framework.executors.values();
-            ending.extend(executors.map(|executor| (executor.container.clone(), loss)));
+            let executors = framework.executors.iter();
+            ending.extend(executors.map(|(executor_id, executor)| {
+                let container = executor.container.clone();
+                (id.clone(), executor_id.clone(), container, loss)
+            }));
         }
-        for (container, loss) in ending {
+        for (framework_id, executor_id, container, loss) in ending {
             self.with_executor(now, &container, effects, |executor, random| {
                 if loss == Loss::Streams {
                     return executor.agent_gone();
@@ -90,6 +93,8 @@ impl Agent {
                 outcome.actions.extend(abandoned);
                 outcome
             });
+            // One that had ended before waited for an acknowledgement only.
+            self.complete_executor(&framework_id, &executor_id, effects);
         }
         self.streams.clear();
         let idle: Vec<String> = self.frameworks.keys().cloned().collect();

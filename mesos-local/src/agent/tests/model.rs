@@ -371,3 +371,27 @@ fn old_executors_are_forgotten_and_their_sandboxes_removed() {
     };
     assert!(directory.to_string_lossy().contains("/executors/t0/runs/"));
 }
+
+#[test]
+fn an_agent_that_left_takes_tasks_of_those_it_had_something_to_tell() {
+    let mut scene = Scene::new();
+    scene.acknowledges = false;
+    let container = scene.start(task("t", "true"));
+    scene.exit(&container, ExitStatus::Exited(0));
+    scene.give(Input::Unregister);
+    scene.give(Input::Restarted);
+    scene.give(Input::Connected);
+    let last = scene.messages.last();
+    assert!(
+        matches!(last, Some(FromAgent::Reregister { tasks, .. }) if tasks.is_empty()),
+        "{last:?}"
+    );
+    scene.tell(ToAgent::Reregistered {
+        agent_id: agent_id(),
+        unknown_tasks: Vec::new(),
+    });
+    scene.states();
+    scene.acknowledges = true;
+    scene.start(task("u", "true"));
+    assert_eq!(scene.states(), [TaskStarting, TaskRunning]);
+}
