@@ -17,6 +17,7 @@ mod random;
 mod scheduler_api;
 mod scratch;
 pub mod security;
+pub mod simulation;
 pub mod time;
 mod version;
 mod views;

@@ -14,6 +14,7 @@
 
 mod accept;
 mod agents;
+mod audit;
 mod authorize;
 mod call;
 mod drain;
