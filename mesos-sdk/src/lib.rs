@@ -128,6 +128,7 @@
 //! |---|---|
 //! | write a framework | [`scheduler`], [`offer`], [`status`], [`task`], [`operation`] |
 //! | run its tasks in a program of one's own | [`executor`] |
+//! | decide which offers run what, and say why not | [`placement`] |
 //! | describe it, authenticate it | [`framework_info`], [`credentials`] |
 //! | write a loop of your own over events and calls | [`client`] |
 //! | calculate with resources, attributes and ids | [`resources`], [`attributes`], [`ids`] |
@@ -154,6 +155,7 @@ pub mod ids;
 pub mod offer;
 pub mod operation;
 pub mod operator;
+pub mod placement;
 mod random;
 pub mod reconciler;
 pub mod recordio;

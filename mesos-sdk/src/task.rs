@@ -98,6 +98,39 @@ fn take(left: &mut Resources, wanted: &Resources, role: &str) -> Option<Resource
     Some(found)
 }
 
+/// Takes what is wanted out of what is left of resources that were chosen for
+/// it: scalars and ports by name, in whatever reservation they are.
+fn carve(left: &mut Resources, wanted: &Resources) -> Resources {
+    let mut carved = Resources::new();
+    for wanted in &wanted.flatten().unallocate() {
+        let mut missing = Resources::from_iter([wanted.clone()]);
+        for item in left.clone().iter().filter(|item| item.name == wanted.name) {
+            let mut bare = v1::Resource {
+                reservations: Vec::new(),
+                allocation_info: None,
+                ..item.clone()
+            };
+            // As much of it as is wanted and there.
+            let mut rest = Resources::from_iter([bare.clone()]);
+            rest -= &missing;
+            let mut part = Resources::from_iter([bare.clone()]);
+            part -= &rest;
+            let Some(taken) = part.into_vec().pop() else {
+                continue;
+            };
+            missing.remove(&taken);
+            bare = v1::Resource {
+                reservations: item.reservations.clone(),
+                allocation_info: item.allocation_info.clone(),
+                ..taken
+            };
+            left.remove(&bare);
+            carved.push(bare);
+        }
+    }
+    carved
+}
+
 /// Tasks that live and die together, under one executor.
 ///
 /// ```
@@ -149,6 +182,32 @@ impl Group {
         let infos = self.tasks.iter().zip(tasks);
         let infos = infos.map(|(task, resources)| v1::TaskInfo {
             agent_id: offer.agent_id().clone(),
+            resources: resources.into_vec(),
+            ..task.info.clone()
+        });
+        operation::launch_group(executor, infos.collect())
+    }
+
+    /// The operation that launches the group on an agent with these resources:
+    /// the executor and each task get what they ask for, the first task also
+    /// what is left over.
+    pub(crate) fn with(&self, agent_id: &v1::AgentId, resources: &Resources) -> Operation {
+        let mut left = resources.clone();
+        let executor = Resources::from(self.executor.resources.as_slice());
+        let executor = v1::ExecutorInfo {
+            resources: carve(&mut left, &executor).into_vec(),
+            ..self.executor.clone()
+        };
+        let tasks = self.tasks.iter();
+        let mut parts: Vec<Resources> = tasks
+            .map(|task| carve(&mut left, &task.resources))
+            .collect();
+        if let Some(first) = parts.first_mut() {
+            *first += left;
+        }
+        let infos = self.tasks.iter().zip(parts);
+        let infos = infos.map(|(task, resources)| v1::TaskInfo {
+            agent_id: agent_id.clone(),
             resources: resources.into_vec(),
             ..task.info.clone()
         });
@@ -269,6 +328,31 @@ impl Task {
             info.resources = resources.into_vec();
         }
         Some(info)
+    }
+
+    /// The task's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.info.task_id.value
+    }
+
+    /// What its executor asks for, if it has one of its own.
+    pub(crate) fn executor_resources(&self) -> Option<Resources> {
+        let executor = self.info.executor.as_ref()?;
+        Some(Resources::from(executor.resources.as_slice()))
+    }
+
+    /// The task on an agent with these resources: its executor gets what it asks
+    /// for, the task everything else.
+    pub(crate) fn with(&self, agent_id: &v1::AgentId, resources: &Resources) -> v1::TaskInfo {
+        let mut left = resources.clone();
+        let mut info = self.info.clone();
+        if let (Some(executor), Some(wanted)) = (&mut info.executor, self.executor_resources()) {
+            executor.resources = carve(&mut left, &wanted).into_vec();
+        }
+        info.agent_id = agent_id.clone();
+        info.resources = left.into_vec();
+        info
     }
 
     fn place(&self, offer: &Offer) -> Option<(Resources, Option<Resources>)> {
