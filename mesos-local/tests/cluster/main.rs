@@ -10,3 +10,4 @@ mod operator;
 mod program;
 mod reads;
 mod tasks;
+mod volumes;

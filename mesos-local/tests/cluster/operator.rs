@@ -7,8 +7,9 @@ use mesos_local::{AgentSpec, Cluster};
 use serde_json::{Value, json};
 
 use crate::client::{Subscription, exchange, framework, get, operate, soon};
+use crate::volumes::{reserved, volume};
 
-async fn start() -> Cluster {
+pub(crate) async fn start() -> Cluster {
     Cluster::builder()
         .agent(AgentSpec::new("cpus:8;mem:1024;disk:1024"))
         .start()
@@ -16,14 +17,19 @@ async fn start() -> Cluster {
         .expect("a cluster")
 }
 
-fn framework_of(role: &str) -> Value {
+pub(crate) fn framework_of(role: &str) -> Value {
     let mut info = framework("operated");
     info["roles"] = json!([role]);
     info
 }
 
 /// Reads on until operators are shown what is expected.
-async fn shown(cluster: &Cluster, kind: &str, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn shown(
+    cluster: &Cluster,
+    kind: &str,
+    what: &str,
+    is_it: impl Fn(&Value) -> bool,
+) -> Value {
     soon(what, async {
         loop {
             let answer = operate(cluster.master_address(), &json!({"type": kind})).await;
@@ -93,126 +99,6 @@ async fn an_agent_that_is_gone_ends() {
     let failure = scheduler.until("FAILURE").await;
     assert_eq!(failure["failure"]["agent_id"], offer["agent_id"]);
     assert_eq!(operate(master, &gone).await.status, 200);
-}
-
-fn volume(id: &str) -> Value {
-    json!({
-        "name": "disk", "type": "SCALAR", "scalar": {"value": 64.0},
-        "reservations": [{"type": "DYNAMIC", "role": "db"}],
-        "disk": {"persistence": {"id": id}, "volume": {"mode": "RW", "container_path": "data"}},
-    })
-}
-
-fn reserved(name: &str, amount: f64) -> Value {
-    json!({
-        "name": name, "type": "SCALAR", "scalar": {"value": amount},
-        "reservations": [{"type": "DYNAMIC", "role": "db"}],
-    })
-}
-
-/// The statuses of operations until one of them is told to be in a state.
-async fn operation(scheduler: &mut Subscription, id: &str, state: &str) -> Value {
-    let event = scheduler
-        .until_it(state, |event| {
-            let status = &event["update_operation_status"]["status"];
-            status["operation_id"]["value"] == id && status["state"] == state
-        })
-        .await;
-    event["update_operation_status"]["status"].clone()
-}
-
-async fn accept(scheduler: &Subscription, offer: &Value, operations: Value) {
-    let accept = json!({
-        "offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0.0},
-    });
-    let answer = scheduler.call("ACCEPT", json!({"accept": accept})).await;
-    assert_eq!(answer.status, 202, "{}", answer.text());
-}
-
-async fn acknowledge(scheduler: &Subscription, status: &Value) {
-    let acknowledge = json!({
-        "agent_id": status["agent_id"],
-        "operation_id": status["operation_id"],
-        "uuid": status["uuid"]["value"],
-    });
-    let call = json!({"acknowledge_operation_status": acknowledge});
-    let answer = scheduler.call("ACKNOWLEDGE_OPERATION_STATUS", call).await;
-    assert_eq!(answer.status, 202, "{}", answer.text());
-}
-
-/// The next offer that has the volume; others are of what a task just left.
-async fn offer_with_volume(scheduler: &mut Subscription) -> Value {
-    loop {
-        let offer = scheduler.offer().await;
-        if offer.to_string().contains("container_path") {
-            return offer;
-        }
-        decline(scheduler, &offer).await;
-    }
-}
-
-async fn decline(scheduler: &Subscription, offer: &Value) {
-    let decline = json!({"offer_ids": [offer["id"]], "filters": {"refuse_seconds": 0.0}});
-    let answer = scheduler.call("DECLINE", json!({"decline": decline})).await;
-    assert_eq!(answer.status, 202, "{}", answer.text());
-}
-
-fn writer(offer: &Value, id: &str, command: &str) -> Value {
-    json!([{"type": "LAUNCH", "launch": {"task_infos": [{
-        "name": id, "task_id": {"value": id}, "agent_id": offer["agent_id"],
-        "command": {"value": command, "shell": true},
-        "resources": [
-            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.1}},
-            {"name": "mem", "type": "SCALAR", "scalar": {"value": 32.0}},
-            volume("v"),
-        ],
-    }]}}])
-}
-
-#[tokio::test]
-async fn a_volume_outlives_its_tasks_and_goes_when_it_is_destroyed() {
-    let cluster = start().await;
-    let mut scheduler = Subscription::open(cluster.master_address(), framework_of("db")).await;
-    let offer = scheduler.offer().await;
-    let make = json!([
-        {"type": "RESERVE", "id": {"value": "reserve"}, "reserve": {"resources": [reserved("disk", 64.0)]}},
-        {"type": "CREATE", "id": {"value": "create"}, "create": {"volumes": [volume("v")]}},
-    ]);
-    accept(&scheduler, &offer, make).await;
-    let directory = cluster.work_dir().join("agent-0/volumes/roles/db/v");
-    for id in ["reserve", "create"] {
-        let status = operation(&mut scheduler, id, "OPERATION_FINISHED").await;
-        acknowledge(&scheduler, &status).await;
-    }
-    assert!(directory.is_dir());
-    let offer = offer_with_volume(&mut scheduler).await;
-    let write = "echo kept > data/file";
-    accept(&scheduler, &offer, writer(&offer, "writes", write)).await;
-    scheduler.state("writes", "TASK_FINISHED").await;
-    let offer = offer_with_volume(&mut scheduler).await;
-    let read = "test \"$(cat data/file)\" = kept";
-    accept(&scheduler, &offer, writer(&offer, "reads", read)).await;
-    scheduler.state("reads", "TASK_FINISHED").await;
-    assert_eq!(
-        std::fs::read_to_string(directory.join("file")).unwrap(),
-        "kept\n"
-    );
-    // Nothing is left to acknowledge.
-    shown(&cluster, "GET_OPERATIONS", "no operation", |answer| {
-        answer["get_operations"] == json!({})
-    })
-    .await;
-    let offer = offer_with_volume(&mut scheduler).await;
-    let destroy = json!([
-        {"type": "DESTROY", "id": {"value": "destroy"}, "destroy": {"volumes": [volume("v")]}},
-    ]);
-    accept(&scheduler, &offer, destroy).await;
-    operation(&mut scheduler, "destroy", "OPERATION_FINISHED").await;
-    assert!(!directory.exists());
-    let reconcile = json!({"reconcile_operations": {"operations": []}});
-    scheduler.call("RECONCILE_OPERATIONS", reconcile).await;
-    let told = operation(&mut scheduler, "destroy", "OPERATION_FINISHED").await;
-    assert_eq!(told["uuid"], Value::Null);
 }
 
 fn form(pairs: &[(&str, &str)]) -> String {
