@@ -76,6 +76,11 @@ pub(crate) struct Arguments {
     #[arg(long, env = "MESOS_LOCAL_RESOURCES", value_name = "TEXT")]
     resources: Option<String>,
 
+    /// What every agent offers besides, and may take back at any time, such as
+    /// 'cpus:4': only to frameworks with REVOCABLE_RESOURCES.
+    #[arg(long, env = "MESOS_LOCAL_OVERSUBSCRIBED", value_name = "TEXT")]
+    oversubscribed: Option<String>,
+
     /// Attributes of every agent that does not say otherwise, such as
     /// 'rack:r1;zone:a'.
     #[arg(long, env = "MESOS_LOCAL_ATTRIBUTES", value_name = "TEXT")]
@@ -240,6 +245,7 @@ impl Arguments {
             let mut spec = AgentSpec::default();
             spec.resources = resources.map(str::to_owned);
             spec.attributes = attributes.map(str::to_owned);
+            spec.oversubscribed.clone_from(&self.oversubscribed);
             spec
         };
         let (resources, attributes) = (self.resources.as_deref(), self.attributes.as_deref());
@@ -283,11 +289,13 @@ mod tests {
             "cpus:4",
             "--attributes",
             "rack:r1",
+            "--oversubscribed",
+            "cpus:1",
         ]);
-        assert_eq!(
-            alike.agents,
-            vec![AgentSpec::new("cpus:4").attributes("rack:r1"); 2]
-        );
+        let expected = AgentSpec::new("cpus:4")
+            .attributes("rack:r1")
+            .oversubscribed("cpus:1");
+        assert_eq!(alike.agents, vec![expected; 2]);
         let told = config(&["--agent", "cpus:8;mem:1024", "--agent", "cpus:1@zone:b"]);
         assert_eq!(
             told.agents,

@@ -174,3 +174,34 @@ async fn takes_thousands_of_calls_on_many_connections() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_may_be_taken_back_runs_tasks_of_those_who_take_it() {
+    let agent = AgentSpec::new("cpus:1;mem:1024").oversubscribed("cpus:2");
+    let cluster = Cluster::builder().agent(agent).start().await.unwrap();
+    let mut info = framework("thrifty");
+    let capabilities = info["capabilities"].as_array_mut().unwrap();
+    capabilities.push(json!({"type": "REVOCABLE_RESOURCES"}));
+    let mut scheduler = Subscription::open(cluster.master_address(), info).await;
+    let offer = scheduler.offer().await;
+    let offered = offer["resources"].as_array().unwrap().iter();
+    let mut revocable = offered.filter(|item| item["revocable"].is_object());
+    let cpus = revocable.next().unwrap();
+    assert_eq!(
+        (&cpus["name"], &cpus["scalar"]["value"]),
+        (&json!("cpus"), &json!(2.0))
+    );
+    let mut half = cpus.clone();
+    half["scalar"]["value"] = json!(1.0);
+    let mem = json!({"name": "mem", "type": "SCALAR", "scalar": {"value": 32.0}});
+    let task = json!({
+        "name": "t", "task_id": {"value": "t"}, "agent_id": offer["agent_id"],
+        "resources": [half, mem], "command": {"value": "true", "shell": true},
+    });
+    let accept = json!({
+        "offer_ids": [offer["id"]], "filters": {"refuse_seconds": 0.0},
+        "operations": [{"type": "LAUNCH", "launch": {"task_infos": [task]}}],
+    });
+    scheduler.call("ACCEPT", json!({"accept": accept})).await;
+    scheduler.state("t", "TASK_FINISHED").await;
+}
