@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +21,9 @@ use nix::unistd::{Gid, Group, Uid, User};
 /// No more than sixteen pages are read at once.
 pub(crate) const MAX_READ_BYTES: u64 = 16 * 4096;
 
+/// agent/frameworks/framework/executors/executor/runs/container
+const SANDBOX_DEPTH: usize = 7;
+
 /// Why a file is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FilesError {
@@ -33,10 +36,22 @@ pub(crate) enum FilesError {
     Broken(String),
 }
 
+impl From<Errno> for FilesError {
+    fn from(error: Errno) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
 impl From<io::Error> for FilesError {
     fn from(error: io::Error) -> Self {
+        let leads_in_circles = error.raw_os_error() == Some(Errno::ELOOP as i32);
         match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound,
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            // Names that no file has.
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidFilename => Self::NotFound,
+            _ if leads_in_circles => Self::NotFound,
             _ => Self::Broken(error.to_string()),
         }
     }
@@ -66,27 +81,41 @@ impl Files<'_> {
     fn open(&self, path: &str) -> Result<File, FilesError> {
         let below = self.below(path)?;
         let slaves = self.work_dir.join("slaves");
-        let directory = OpenOptions::new()
-            .read(true)
-            .custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits())
-            .open(&slaves)?;
+        let mut parts = below.components();
+        let mut sandbox: PathBuf = parts.by_ref().take(SANDBOX_DEPTH).collect();
+        let inside = Path::new(".").join(parts.as_path());
+        if sandbox.ends_with("latest") {
+            // The link says which one it is, and nothing else.
+            let run = fs::read_link(slaves.join(&sandbox))?;
+            let run = run.file_name().ok_or(FilesError::NotFound)?;
+            sandbox.set_file_name(run);
+        }
         // A pipe that nobody writes to must not keep us waiting.
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        // The kernel sees to it that no link leads out while we look.
-        let how = OpenHow::new()
-            .flags(flags)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        match openat2(&directory, &below, how) {
-            Ok(file) => Ok(file.into()),
-            // It leads out, perhaps to a volume; or the kernel is an old one.
-            Err(Errno::EXDEV | Errno::ENOSYS | Errno::EPERM) => {
-                let resolved = self.resolve(&slaves.join(below))?;
-                Ok(OpenOptions::new()
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+        let no_links = ResolveFlag::RESOLVE_NO_SYMLINKS;
+        let directory = match open_beneath(&root(&slaves)?, &sandbox, OFlag::O_PATH, no_links) {
+            // An old kernel, or one that is kept from it.
+            Err(Errno::ENOSYS | Errno::EPERM) => {
+                let sandbox = slaves.join(sandbox);
+                let (root, resolved) = self.resolve(&sandbox, &sandbox.join(inside))?;
+                return Ok(OpenOptions::new()
                     .read(true)
-                    .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits())
-                    .open(resolved)?)
+                    .custom_flags((flags | OFlag::O_NOFOLLOW).bits())
+                    .open(root.join(resolved))?);
             }
-            Err(error) => Err(io::Error::from(error).into()),
+            opened => opened?,
+        };
+        // The kernel sees to it that no link leads out while we look.
+        let no_magic = ResolveFlag::RESOLVE_NO_MAGICLINKS;
+        match open_beneath(&directory, &inside, flags, no_magic) {
+            // It leads out, perhaps to a volume, or says in full where it
+            // leads inside.
+            Err(Errno::EXDEV) => {
+                let sandbox = slaves.join(sandbox);
+                let (found, resolved) = self.resolve(&sandbox, &sandbox.join(inside))?;
+                Ok(open_beneath(&root(&found)?, &resolved, flags, no_links)?)
+            }
+            opened => Ok(opened?),
         }
     }
 
@@ -119,20 +148,20 @@ impl Files<'_> {
         }
     }
 
-    /// Follows every link of a path, to a sandbox or to a volume.
-    fn resolve(&self, path: &Path) -> Result<PathBuf, FilesError> {
+    /// Follows every link of a path in a sandbox, to the same sandbox or to a
+    /// volume: gives which of them, and the path below it.
+    fn resolve(&self, sandbox: &Path, path: &Path) -> Result<(PathBuf, PathBuf), FilesError> {
         let resolved = path.canonicalize()?;
-        let is_ours = ["slaves", "volumes"]
-            .iter()
-            .any(|part| resolved.starts_with(self.work_dir.join(part)));
-        if is_ours {
-            Ok(resolved)
-        } else {
-            Err(FilesError::Invalid(format!(
-                "Resolved path '{}' is inaccessible.\n",
-                resolved.display()
-            )))
+        for root in [sandbox.to_owned(), self.work_dir.join("volumes")] {
+            if let Ok(below) = resolved.strip_prefix(&root) {
+                let below = Path::new(".").join(below);
+                return Ok((root, below));
+            }
         }
+        Err(FilesError::Invalid(format!(
+            "Resolved path '{}' is inaccessible.\n",
+            resolved.display()
+        )))
     }
 
     /// What is in a directory, by name. Of a file nothing is listed.
@@ -205,6 +234,28 @@ impl Files<'_> {
         }
         Ok((file, metadata.len()))
     }
+}
+
+/// A directory to look beneath.
+fn root(path: &Path) -> io::Result<OwnedFd> {
+    let directory = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits())
+        .open(path)?;
+    Ok(directory.into())
+}
+
+/// Opens what lies beneath a directory, wherever the path tries to lead.
+fn open_beneath<F: From<OwnedFd>>(
+    root: &OwnedFd,
+    path: &Path,
+    flags: OFlag,
+    resolve: ResolveFlag,
+) -> Result<F, Errno> {
+    let how = OpenHow::new()
+        .flags(flags | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | resolve);
+    openat2(root, path, how).map(F::from)
 }
 
 fn info(path: &Path, metadata: &Metadata, names: &mut Names) -> v1::FileInfo {
@@ -347,6 +398,33 @@ mod tests {
         }
         let escape = place.path(&format!("{SANDBOX}/escape"));
         assert!(matches!(place.data(&escape), Err(FilesError::Invalid(_))));
+    }
+
+    #[test]
+    fn links_lead_about_their_own_sandbox_alone() {
+        let place = Place::new();
+        let sandbox = place.work_dir.join(SANDBOX);
+        let other = place
+            .work_dir
+            .join("slaves/S0/frameworks/G/executors/E/runs/D");
+        fs::create_dir_all(&other).unwrap();
+        fs::write(other.join("stdout"), "other").unwrap();
+        symlink(other.join("stdout"), sandbox.join("full")).unwrap();
+        symlink(
+            "../../../../../G/executors/E/runs/D/stdout",
+            sandbox.join("short"),
+        )
+        .unwrap();
+        symlink(other, sandbox.with_file_name("moved")).unwrap();
+        for name in ["full", "short"] {
+            let found = place.data(&place.path(&format!("{SANDBOX}/{name}")));
+            assert!(matches!(found, Err(FilesError::Invalid(_))), "{found:?}");
+        }
+        let moved = place.data("/frameworks/F/executors/E/runs/moved/stdout");
+        assert_eq!(moved, Err(FilesError::NotFound));
+        symlink(sandbox.join("stdout"), sandbox.join("inside")).unwrap();
+        let inside = place.data(&place.path(&format!("{SANDBOX}/inside")));
+        assert_eq!(inside.unwrap(), "out\n");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod calls;
 mod client;
 mod containers;
 mod faults;
+mod files;
 mod http;
 mod operator;
 mod program;
