@@ -319,11 +319,11 @@ impl App {
         same != *next
     }
 
-    /// Whether instances of this are to be replaced though nothing differs, as
-    /// after a restart was asked for.
+    /// Whether instances are to be replaced though nothing but their number may
+    /// differ: a restart was asked for.
     #[must_use]
     pub fn needs_restart(&self, next: &Self) -> bool {
-        self.version_info.last_config_change_at != next.version_info.last_config_change_at
+        self.version_info != next.version_info && self.instances == next.instances
     }
 
     fn volumes(&self) -> impl Iterator<Item = &Volume> {

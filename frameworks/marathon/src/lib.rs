@@ -2,10 +2,17 @@
 
 pub mod app;
 pub mod deployment;
+pub mod effects;
+pub mod engine;
 pub mod input;
+pub mod instance;
 pub mod launch_delay;
 pub mod path_id;
+pub mod probes;
+pub mod queue;
+pub mod request;
 pub mod root;
+pub mod state;
 pub mod timestamp;
 pub mod validate;
 pub mod violations;

@@ -132,6 +132,27 @@ impl Root {
         true
     }
 
+    /// Makes an app be what it is, or not be; its groups are left alone.
+    pub fn set_app(&mut self, id: &PathId, app: Option<Arc<App>>) {
+        match app {
+            Some(app) => self.apps.insert(id.clone(), app),
+            None => self.apps.remove(id),
+        };
+    }
+
+    /// Makes a group be what it is, or not be; the root stays.
+    pub fn set_group(&mut self, id: &PathId, group: Option<Group>) {
+        match group {
+            Some(group) => {
+                self.groups.insert(id.clone(), group);
+            }
+            None if id.is_root() => {}
+            None => {
+                self.groups.remove(id);
+            }
+        }
+    }
+
     /// The groups that hold `id` get this version, and are made if need be.
     fn touch(&mut self, id: &PathId, version: Timestamp) {
         for group in id.ancestors() {

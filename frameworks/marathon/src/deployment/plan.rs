@@ -12,7 +12,7 @@ use crate::root::{Cycle, Dependencies, Root};
 use crate::timestamp::Timestamp;
 
 /// A deployment: what changes, and in which order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Its id, as clients name it.
     pub id: String,
@@ -25,7 +25,7 @@ pub struct Plan {
 }
 
 /// What an app was before a deployment, and what it is to be after it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Nothing, when it is new.
     pub from: Option<Arc<App>>,

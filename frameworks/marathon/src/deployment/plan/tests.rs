@@ -122,7 +122,7 @@ fn only_what_changes_is_touched() {
 fn a_restart_replaces_though_nothing_differs() {
     let before = app("/a", &[]);
     let mut after = before.clone();
-    after.version_info.last_config_change_at = at(5);
+    after.version_info.last_scaling_at = at(5);
     assert_eq!(
         plan(&root(&[before]), &root(&[after])),
         [vec!["Restart /a"]]

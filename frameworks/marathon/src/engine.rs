@@ -1,0 +1,231 @@
+//! One step: an input is taken in, then what is wanted is compared with what is
+//! there, and the difference asked for.
+//!
+//! The way of a request: [`request`] makes a new root of it and a plan
+//! ([`crate::deployment`]); [`deploy`] carries plans on; [`tend`] makes one app
+//! as it is to be, instance by instance; [`launch`] finds offers for those that
+//! wait. The way of a status update: [`update`] notes it, and the same passes
+//! follow. None of them depends on which input came before.
+
+mod deploy;
+mod health;
+mod launch;
+mod request;
+mod task;
+mod tend;
+mod update;
+
+use std::collections::BTreeSet;
+
+use crate::app::App;
+use crate::effects::{Effects, Event, Input};
+use crate::instance::{Condition, Goal, Instance, InstanceId};
+use crate::path_id::PathId;
+use crate::state::{Change, State};
+use crate::timestamp::Timestamp;
+
+/// Takes an input in, and says what is to be done.
+pub fn step(state: &mut State, now: Timestamp, input: Input) -> Effects {
+    let mut step = Step {
+        state,
+        now,
+        effects: Effects::default(),
+        touched: BTreeSet::new(),
+        has_new_demand: false,
+    };
+    step.take_in(input);
+    step.touch_what_is_due();
+    step.carry_on();
+    step.launch();
+    step.effects.wake_at = step.next_wake();
+    step.effects
+}
+
+/// A state, the moment, and what has been decided so far.
+struct Step<'a> {
+    state: &'a mut State,
+    now: Timestamp,
+    effects: Effects,
+    /// Apps that something happened to, to be looked at.
+    touched: BTreeSet<PathId>,
+    /// Whether something waits that did not before.
+    has_new_demand: bool,
+}
+
+impl Step<'_> {
+    fn take_in(&mut self, input: Input) {
+        match input {
+            Input::Request(token, request) => {
+                let reply = self.request(*request);
+                self.effects.replies.push((token, reply));
+            }
+            Input::Offers(offers) => {
+                for offer in offers {
+                    let id = offer.id.value.clone();
+                    self.state.offers.insert(id, (offer, self.now));
+                }
+            }
+            Input::Rescind(id) => {
+                self.state.offers.remove(&id);
+            }
+            Input::Update(status) => self.update(*status),
+            Input::Probed(probe, outcome) => self.probed(&probe, &outcome),
+            Input::Subscribed {
+                framework_id,
+                master,
+            } => self.subscribed(framework_id, master.map(|master| *master)),
+            Input::Disconnected => {
+                self.state.offers.clear();
+                if self.state.master.take().is_some() {
+                    self.tell("scheduler_disconnected_event", serde_json::json!({}));
+                }
+            }
+            Input::Wake => {}
+        }
+    }
+
+    fn subscribed(&mut self, framework_id: String, master: Option<mesos_sdk::v1::MasterInfo>) {
+        let is_new = self.state.framework_id.as_ref() != Some(&framework_id);
+        let address = master.as_ref().map(|master| {
+            let host = master.hostname.clone().unwrap_or_default();
+            format!("{host}:{}", master.port)
+        });
+        let address = address.unwrap_or_default();
+        if is_new {
+            self.change(Change::Framework(Some(framework_id.clone())));
+            let data = serde_json::json!({"frameworkId": framework_id, "master": address});
+            self.tell("scheduler_registered_event", data);
+        } else {
+            let data = serde_json::json!({"master": address});
+            self.tell("scheduler_reregistered_event", data);
+        }
+        self.state.master = Some(master.unwrap_or_default());
+        self.state.offers.clear();
+        self.state.suppressed.clear();
+        // Whatever was asked for before may have been lost on the way.
+        let apps: Vec<_> = self.state.by_app.keys().cloned().collect();
+        self.touched.extend(apps);
+        let apps: Vec<_> = self.state.root.apps().map(|app| app.id.clone()).collect();
+        self.touched.extend(apps);
+    }
+
+    /// Makes it so, and remembers that it is to be saved.
+    fn change(&mut self, change: Change) {
+        self.effects.changes.push(change.clone());
+        self.state.apply(change);
+    }
+
+    fn tell(&mut self, kind: &'static str, mut data: serde_json::Value) {
+        data["eventType"] = kind.into();
+        data["timestamp"] = self.now.to_string().into();
+        self.effects.events.push(Event { kind, data });
+    }
+
+    fn next_uuid(&mut self) -> uuid::Uuid {
+        let (uuid, change) = self.state.next_uuid();
+        self.change(change);
+        uuid
+    }
+
+    fn touch_what_is_due(&mut self) {
+        let due = self.state.timers.iter().filter(|(_, at)| **at <= self.now);
+        let due: Vec<_> = due.map(|(app, _)| app.clone()).collect();
+        self.touched.extend(due);
+    }
+
+    /// Looks at apps until nothing more follows from what was seen.
+    fn carry_on(&mut self) {
+        loop {
+            while let Some(app) = self.touched.pop_first() {
+                self.tend(&app);
+            }
+            self.finish_steps();
+            if self.touched.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// An instance is from now on as it is said here.
+    fn put(&mut self, mut instance: Instance, condition: Condition) {
+        let before = self.state.instances.get(&instance.id);
+        let is_other = before.is_none_or(|before| before.condition != condition);
+        if is_other {
+            instance.since = self.now;
+            instance.condition = condition;
+            self.tell_of_instance(&instance, condition.name());
+        }
+        if condition == Condition::Scheduled {
+            self.has_new_demand = true;
+        }
+        self.touched.insert(instance.app.clone());
+        let change = Change::Instance(instance.id.clone(), Some(Box::new(instance)));
+        self.change(change);
+    }
+
+    fn tell_of_instance(&mut self, instance: &Instance, condition: &str) {
+        let place = instance.place.as_ref();
+        let data = serde_json::json!({
+            "instanceId": instance.id,
+            "condition": condition,
+            "runSpecId": instance.app,
+            "agentId": place.map(|place| &place.agent_id),
+            "host": place.map(|place| &place.hostname),
+            "runSpecVersion": instance.version,
+        });
+        self.tell("instance_changed_event", data);
+    }
+
+    /// An instance is no more.
+    fn forget(&mut self, id: &InstanceId, condition: &str) {
+        let Some(instance) = self.state.instances.get(id).cloned() else {
+            return;
+        };
+        self.state.probes.health.remove(id);
+        self.state.probes.readiness.remove(id);
+        self.tell_of_instance(&instance, condition);
+        self.touched.insert(instance.app);
+        self.change(Change::Instance(id.clone(), None));
+    }
+
+    /// An instance is to end. One that was never sent anywhere is gone at once.
+    fn decommission(&mut self, id: &InstanceId) {
+        let Some(instance) = self.state.instances.get(id) else {
+            return;
+        };
+        if !instance.is_launched() {
+            return self.forget(id, "Killed");
+        }
+        if instance.goal == Goal::Decommissioned {
+            return;
+        }
+        let mut instance = instance.clone();
+        instance.goal = Goal::Decommissioned;
+        let condition = instance.condition;
+        self.put(instance, condition);
+    }
+
+    /// New instances of an app wait for offers.
+    fn schedule(&mut self, app: &App, count: usize) {
+        for _ in 0..count {
+            let id = InstanceId::new(&app.id, self.next_uuid());
+            let instance = Instance::scheduled(id, app, self.now);
+            self.put(instance, Condition::Scheduled);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        let timers = self.state.timers.values().copied().min();
+        let held = self.state.offers.values().map(|(_, since)| *since).min();
+        let held = held.map(|since| since.after(self.state.settings.offer_hold));
+        let tokens = (self.state.launch_tokens == 0 && !self.state.waiting.is_empty()).then(|| {
+            self.state
+                .tokens_at
+                .after(self.state.settings.launch_token_refresh)
+        });
+        [timers, held, tokens].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Deployments go from step to step.
+
+use serde_json::json;
+
+use crate::deployment::{Kind, Plan};
+use crate::path_id::PathId;
+use crate::state::Change;
+
+use super::Step;
+
+impl Step<'_> {
+    /// A plan is carried out from now on. What it is in conflict with was
+    /// refused or cancelled before.
+    pub(super) fn begin(&mut self, plan: Plan) {
+        let id = plan.id.clone();
+        self.tell(
+            "deployment_info",
+            json!({
+                "plan": plan_json(&plan),
+                "currentStep": step_json(&plan, 0),
+            }),
+        );
+        self.touched.extend(plan.affected().cloned());
+        for app in plan.affected() {
+            // Whoever changes an app wants to see at once what comes of it.
+            if self.state.delays.contains_key(app) {
+                self.effects.changes.push(Change::Delay(app.clone(), None));
+                self.state.delays.remove(app);
+            }
+        }
+        self.change(Change::Deployment(id.clone(), Some(Box::new(plan))));
+        self.change(Change::Progress(id, Some((0, self.now))));
+    }
+
+    /// A deployment ends where it is.
+    pub(super) fn cancel(&mut self, id: &str) {
+        let Some(deployment) = self.state.deployments.get(id) else {
+            return;
+        };
+        let plan = deployment.plan.clone();
+        self.touched.extend(plan.affected().cloned());
+        self.forget_deployment(id);
+        self.tell(
+            "deployment_failed",
+            json!({
+                "id": id,
+                "plan": plan_json(&plan),
+                "reason": "cancelled",
+            }),
+        );
+    }
+
+    fn forget_deployment(&mut self, id: &str) {
+        self.change(Change::Deployment(id.to_owned(), None));
+        self.effects
+            .changes
+            .push(Change::Progress(id.to_owned(), None));
+    }
+
+    /// What is to become of an app, as far as deployments have come.
+    pub(super) fn aim(&self, app: &PathId) -> Aim {
+        let Some(deployment) = self.state.deployment_of(app) else {
+            return match self.state.root.app(app) {
+                Some(app) => Aim::Scale(app.clone()),
+                None => Aim::Stop,
+            };
+        };
+        let change = &deployment.plan.changes[app];
+        let actions = deployment.actions_of(app);
+        let now = actions.iter().find(|(step, _)| *step == deployment.step);
+        let is_ahead = actions.iter().any(|(step, _)| *step > deployment.step);
+        match (now.map(|(_, kind)| *kind), &change.from, &change.to) {
+            (Some(Kind::Start), ..) => Aim::Nothing,
+            (Some(Kind::Restart), _, Some(to)) => Aim::Replace(to.clone()),
+            (Some(Kind::Scale), _, Some(to)) => Aim::Scale(to.clone()),
+            (Some(_), ..) => Aim::Stop,
+            // Its turn is yet to come: until then it is what it was.
+            (None, Some(from), _) if is_ahead => Aim::Scale(from.clone()),
+            (None, None, _) if is_ahead => Aim::Nothing,
+            (None, _, Some(to)) => Aim::Scale(to.clone()),
+            (None, _, None) => Aim::Stop,
+        }
+    }
+
+    /// An app is as its deployment's step wants it.
+    pub(super) fn is_as_wanted(&mut self, app: &PathId, is_it: bool) {
+        let mut deployments = self.state.deployments.values_mut();
+        let Some(deployment) = deployments.find(|it| it.plan.changes.contains_key(app)) else {
+            return;
+        };
+        deployment.note(app, is_it);
+    }
+
+    /// Goes on to the next step wherever one is complete.
+    pub(super) fn finish_steps(&mut self) {
+        let complete = self.state.deployments.values();
+        let complete: Vec<_> = complete
+            .filter(|deployment| deployment.is_step_complete())
+            .map(|deployment| deployment.plan.id.clone())
+            .collect();
+        for id in complete {
+            let Some(deployment) = self.state.deployments.get(&id) else {
+                continue;
+            };
+            let (plan, next) = (deployment.plan.clone(), deployment.step + 1);
+            if !plan.steps.is_empty() {
+                self.tell(
+                    "deployment_step_success",
+                    json!({
+                        "plan": plan_json(&plan),
+                        "currentStep": step_json(&plan, next - 1),
+                    }),
+                );
+            }
+            self.touched.extend(plan.affected().cloned());
+            if next < plan.steps.len() {
+                self.change(Change::Progress(id, Some((next, self.now))));
+                self.tell(
+                    "deployment_info",
+                    json!({
+                        "plan": plan_json(&plan),
+                        "currentStep": step_json(&plan, next),
+                    }),
+                );
+            } else {
+                self.forget_deployment(&id);
+                self.tell(
+                    "deployment_success",
+                    json!({"id": id, "plan": plan_json(&plan)}),
+                );
+            }
+        }
+    }
+}
+
+/// What is to become of an app at present.
+#[derive(Clone, Debug)]
+pub(super) enum Aim {
+    /// Nothing is done to it.
+    Nothing,
+    /// It ends.
+    Stop,
+    /// So many run, of whichever version.
+    Scale(std::sync::Arc<crate::app::App>),
+    /// So many run, of this version.
+    Replace(std::sync::Arc<crate::app::App>),
+}
+
+pub(super) fn plan_json(plan: &Plan) -> serde_json::Value {
+    let steps = plan.steps.iter().map(|actions| json!({"actions": actions}));
+    json!({
+        "id": plan.id,
+        "version": plan.version,
+        "steps": steps.collect::<Vec<_>>(),
+    })
+}
+
+fn step_json(plan: &Plan, step: usize) -> serde_json::Value {
+    json!({"actions": plan.steps.get(step).cloned().unwrap_or_default()})
+}

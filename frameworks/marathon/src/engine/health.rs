@@ -1,0 +1,290 @@
+//! Asks instances how they are, when it is time, and draws conclusions.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::app::{App, HealthProtocol, NetworkMode, ReadinessProtocol};
+use crate::effects::{Probe, ProbeKind};
+use crate::instance::{Condition, Instance};
+use crate::path_id::PathId;
+use crate::probes::{Health, Outcome, Readiness, Response};
+
+use super::Step;
+use super::deploy::Aim;
+
+/// The first check comes no later than this after an instance runs.
+const FIRST_CHECK: Duration = Duration::from_secs(5);
+
+/// How much of an answer of a readiness check is kept.
+const MAX_RESPONSE: usize = 4096;
+
+impl Step<'_> {
+    /// Asks the instances of an app whatever is to be asked now.
+    pub(super) fn probe(&mut self, id: &PathId) {
+        let deploys = matches!(self.aim(id), Aim::Scale(_) | Aim::Replace(_))
+            && self.state.deployment_of(id).is_some();
+        let running: Vec<Instance> = self
+            .state
+            .instances_of(id)
+            .filter(|instance| instance.condition == Condition::Running)
+            .cloned()
+            .collect();
+        for instance in running {
+            let Some(app) = self.state.definition_of(&instance).cloned() else {
+                continue;
+            };
+            self.probe_health(&instance, &app);
+            if deploys {
+                self.probe_readiness(&instance, &app);
+            }
+        }
+    }
+
+    fn probe_health(&mut self, instance: &Instance, app: &App) {
+        for (index, check) in app.health_checks.iter().enumerate() {
+            if check.protocol.is_of_mesos() {
+                continue;
+            }
+            let interval = Duration::from_secs(check.interval_seconds);
+            let found = self.state.probes.health.entry(instance.id.clone());
+            let mut is_new = false;
+            let health = found.or_default().entry(index).or_insert_with(|| {
+                is_new = true;
+                Health::default()
+            });
+            if is_new {
+                health.next_at = Some(self.now.after(interval.min(FIRST_CHECK)));
+            }
+            let Some(at) = health.next_at else {
+                continue; // It is being asked.
+            };
+            if at > self.now || self.state.probes.open >= self.state.settings.max_concurrent_probes
+            {
+                let at = at.max(self.now.after(Duration::from_millis(10)));
+                self.look_again(&instance.app, at);
+                continue;
+            }
+            let address = address(
+                instance,
+                app,
+                check.port_index.map(|at| at as usize),
+                check.port,
+            );
+            let Some((host, port)) = address else {
+                continue;
+            };
+            health.next_at = None;
+            self.state.probes.open += 1;
+            self.effects.probes.push(Probe {
+                instance: instance.id.clone(),
+                incarnation: instance.incarnation,
+                kind: ProbeKind::Health(index),
+                protocol: check.protocol,
+                host,
+                port,
+                path: check.path.clone().unwrap_or_else(|| "/".to_owned()),
+                timeout: Duration::from_secs(check.timeout_seconds),
+            });
+        }
+    }
+
+    fn probe_readiness(&mut self, instance: &Instance, app: &App) {
+        let Some(check) = app.readiness_checks.first() else {
+            return;
+        };
+        let found = self.state.probes.readiness.entry(instance.id.clone());
+        let readiness = found.or_insert_with(|| Readiness {
+            next_at: Some(self.now),
+            ..Readiness::default()
+        });
+        let Some(at) = readiness.next_at.filter(|_| !readiness.is_ready) else {
+            return;
+        };
+        if at > self.now || self.state.probes.open >= self.state.settings.max_concurrent_probes {
+            let at = at.max(self.now.after(Duration::from_millis(10)));
+            return self.look_again(&instance.app, at);
+        }
+        let index = port_named(app, &check.port_name);
+        let Some((host, port)) = address(instance, app, index, None) else {
+            return;
+        };
+        readiness.next_at = None;
+        self.state.probes.open += 1;
+        self.effects.probes.push(Probe {
+            instance: instance.id.clone(),
+            incarnation: instance.incarnation,
+            kind: ProbeKind::Readiness,
+            protocol: match check.protocol {
+                ReadinessProtocol::Http => HealthProtocol::Http,
+                ReadinessProtocol::Https => HealthProtocol::Https,
+            },
+            host,
+            port,
+            path: check.path.clone(),
+            timeout: Duration::from_secs(check.timeout_seconds),
+        });
+    }
+
+    pub(super) fn probed(&mut self, probe: &Probe, outcome: &Outcome) {
+        self.state.probes.open = self.state.probes.open.saturating_sub(1);
+        let instance = self.state.instances.get(&probe.instance);
+        let Some(instance) = instance
+            .filter(|instance| instance.incarnation == probe.incarnation)
+            .filter(|instance| instance.condition == Condition::Running)
+            .cloned()
+        else {
+            return;
+        };
+        let Some(app) = self.state.definition_of(&instance).cloned() else {
+            return;
+        };
+        self.touched.insert(instance.app.clone());
+        match probe.kind {
+            ProbeKind::Health(index) => self.health_found(&instance, &app, index, outcome),
+            ProbeKind::Readiness => self.readiness_found(&instance, &app, outcome),
+        }
+    }
+
+    fn health_found(&mut self, instance: &Instance, app: &App, index: usize, outcome: &Outcome) {
+        let Some(check) = app.health_checks.get(index) else {
+            return;
+        };
+        let before = self.state.probes.wellness(instance, app);
+        let started_at = instance.place.as_ref().and_then(|place| place.started_at);
+        let verdict = outcome.verdict(check);
+        let found = self.state.probes.health.entry(instance.id.clone());
+        let health = found.or_default().entry(index).or_default();
+        let interval = Duration::from_secs(check.interval_seconds);
+        health.next_at = Some(self.now.after(interval));
+        let is_too_bad = health.note(
+            &verdict,
+            check,
+            started_at.unwrap_or(instance.since),
+            self.now,
+        );
+        let is_alive = health.is_alive();
+        let cause = health.last_failure_cause.clone();
+        if !is_alive && health.last_failure == Some(self.now) {
+            self.tell(
+                "failed_health_check_event",
+                json!({
+                    "appId": instance.app,
+                    "taskId": instance.id,
+                    "instanceId": instance.id,
+                    "healthCheck": check,
+                }),
+            );
+        }
+        if self.state.probes.wellness(instance, app) != before {
+            self.tell(
+                "health_status_changed_event",
+                json!({
+                    "appId": instance.app,
+                    "instanceId": instance.id,
+                    "version": instance.version,
+                    "alive": is_alive,
+                }),
+            );
+            self.tell(
+                "instance_health_changed_event",
+                json!({
+                    "instanceId": instance.id,
+                    "runSpecId": instance.app,
+                    "healthy": is_alive,
+                    "runSpecVersion": instance.version,
+                }),
+            );
+        }
+        if is_too_bad && self.is_alone_in_it(instance, app) {
+            let place = instance.place.as_ref();
+            self.tell(
+                "unhealthy_instance_kill_event",
+                json!({
+                    "appId": instance.app,
+                    "taskId": instance.task_id().to_string(),
+                    "instanceId": instance.id,
+                    "version": instance.version,
+                    "reason": cause,
+                    "host": place.map(|place| &place.hostname),
+                    "slaveId": place.map(|place| &place.agent_id),
+                }),
+            );
+            self.decommission(&instance.id);
+        }
+    }
+
+    /// Whether the fault is more likely the instance's than ours: when nothing
+    /// that we ask in all the cluster answers, we are the ones cut off, and
+    /// killing everything would make it worse.
+    fn is_alone_in_it(&self, instance: &Instance, app: &App) -> bool {
+        let others = self.state.probes.health.iter();
+        let mut known = others
+            .filter(|(id, _)| **id != instance.id)
+            .flat_map(|(_, found)| found.values())
+            .filter(|health| health.is_known())
+            .peekable();
+        known.peek().is_none() || app.instances <= 1 || known.any(Health::is_alive)
+    }
+
+    fn readiness_found(&mut self, instance: &Instance, app: &App, outcome: &Outcome) {
+        let Some(check) = app.readiness_checks.first() else {
+            return;
+        };
+        let readiness = self.state.probes.readiness.entry(instance.id.clone());
+        let readiness = readiness.or_default();
+        let response = match outcome {
+            Outcome::Answer(response) => Some(response),
+            Outcome::Connected | Outcome::Failure(_) => None,
+        };
+        readiness.is_ready =
+            response.is_some_and(|it| check.http_status_codes_for_ready.contains(&it.status));
+        readiness.last_response = response.filter(|_| check.preserve_last_response).map(|it| {
+            let end = it.body.floor_char_boundary(MAX_RESPONSE);
+            Response {
+                body: it.body[..end].to_owned(),
+                ..it.clone()
+            }
+        });
+        let interval = Duration::from_secs(check.interval_seconds);
+        readiness.next_at = Some(self.now.after(interval));
+    }
+}
+
+fn port_named(app: &App, name: &str) -> Option<usize> {
+    if app.has_host_network() {
+        let mut definitions = app.port_definitions.iter().flatten();
+        definitions.position(|definition| definition.name.as_deref() == Some(name))
+    } else {
+        let mut mappings = app.port_mappings().iter();
+        mappings.position(|mapping| mapping.name.as_deref() == Some(name))
+    }
+}
+
+/// Where one of an instance's ports is reached: on its host, or in its container
+/// where the host has none for it.
+fn address(
+    instance: &Instance,
+    app: &App,
+    index: Option<usize>,
+    fixed: Option<u16>,
+) -> Option<(String, u16)> {
+    let place = instance.place.as_ref()?;
+    let mapping = index.and_then(|index| app.port_mappings().get(index));
+    let is_inside = app
+        .networks
+        .iter()
+        .any(|network| network.mode == NetworkMode::Container)
+        && mapping.is_none_or(|mapping| mapping.host_port.is_none());
+    if is_inside {
+        let address = place.addresses.first()?.ip_address.clone();
+        let port = fixed.or(mapping.map(|mapping| mapping.container_port))?;
+        return Some((address, port));
+    }
+    let port = match (fixed, index) {
+        (Some(port), _) => port,
+        (None, Some(index)) => *place.ports.get(index)?,
+        (None, None) => return None,
+    };
+    Some((place.hostname.clone(), port))
+}

@@ -1,0 +1,457 @@
+//! What people ask for becomes another root, and a plan that leads there; or a
+//! refusal, and nothing has changed.
+
+mod group;
+mod kill;
+
+use std::sync::Arc;
+
+use crate::app::{App, VersionInfo};
+use crate::deployment::Plan;
+use crate::input::{AppInput, Said, complete};
+use crate::path_id::PathId;
+use crate::request::{Deployed, Refusal, Reply, Request};
+use crate::root::{Root, ServicePorts};
+use crate::state::{Change, State};
+use crate::timestamp::Timestamp;
+use crate::validate::validate;
+use crate::violations::Violations;
+
+use super::Step;
+
+impl Step<'_> {
+    pub(super) fn request(&mut self, request: Request) -> Reply {
+        let outcome = match request {
+            Request::CreateApp { input, force } => self.create_app(*input, force),
+            Request::UpdateApps {
+                id,
+                inputs,
+                is_partial,
+                may_create,
+                force,
+            } => self.update_apps(id, inputs, is_partial, may_create, force),
+            Request::DeleteApp { id, force } => self.delete_app(&id, force),
+            Request::Restart { id, force } => self.restart(&id, force),
+            Request::UpdateGroup {
+                id,
+                input,
+                must_create,
+                is_dry_run,
+                force,
+            } => self.update_group(&id, &input, must_create, is_dry_run, force),
+            Request::DeleteGroup { id, force } => self.delete_group(&id, force),
+            Request::Kill {
+                instances,
+                scale,
+                wipe,
+                force,
+            } => self.kill(&instances, scale, wipe, force),
+            Request::CancelDeployment { id, force } => self.cancel_deployment(&id, force),
+            Request::ResetDelay(id) => self.reset(&id),
+        };
+        outcome.unwrap_or_else(Reply::Refused)
+    }
+
+    /// The moment as a version: later than any before, for versions are names.
+    fn version(&self) -> Timestamp {
+        let last = self.state.root.version();
+        if self.now > last {
+            self.now
+        } else {
+            Timestamp::from_millis(last.as_millis() + 1)
+        }
+    }
+
+    fn create_app(&mut self, input: AppInput, force: bool) -> Result<Reply, Refusal> {
+        let id = app_id(&input, &PathId::root())?;
+        if self.state.root.app(&id).is_some() {
+            return Err(Refusal::Exists(format!(
+                "An app with id [{id}] already exists."
+            )));
+        }
+        let version = self.version();
+        let mut root = self.state.root.clone();
+        let app = self.state.made(&root, &id, input, version, "")?;
+        root.put_app(app, version);
+        let mut deployed = self.deploy(root, version, force)?;
+        deployed.is_new = true;
+        deployed.app = self.state.root.app(&id).cloned();
+        Ok(Reply::Deployed(deployed))
+    }
+
+    fn update_apps(
+        &mut self,
+        id: Option<PathId>,
+        inputs: Vec<AppInput>,
+        is_partial: bool,
+        may_create: bool,
+        force: bool,
+    ) -> Result<Reply, Refusal> {
+        let version = self.version();
+        let mut root = self.state.root.clone();
+        let mut is_new = false;
+        let is_list = id.is_none();
+        for (index, input) in inputs.into_iter().enumerate() {
+            let path = if is_list {
+                format!("({index})")
+            } else {
+                String::new()
+            };
+            let id = match &id {
+                Some(id) => id.clone(),
+                None => app_id(&input, &PathId::root())?,
+            };
+            let before = root.app(&id).cloned();
+            let app = match before {
+                None if !may_create => return Err(no_app(&id)),
+                None if input.is_rollback() => return Err(no_app(&id)),
+                None => {
+                    is_new = true;
+                    self.state.made(&root, &id, input, version, &path)?.into()
+                }
+                Some(before) => self
+                    .state
+                    .changed(&root, &before, input, is_partial, version, &path)?,
+            };
+            root.put_app(app, version);
+        }
+        let mut deployed = self.deploy(root, version, force)?;
+        deployed.is_new = is_new;
+        deployed.app = id.and_then(|id| self.state.root.app(&id).cloned());
+        Ok(Reply::Deployed(deployed))
+    }
+
+    fn delete_app(&mut self, id: &PathId, force: bool) -> Result<Reply, Refusal> {
+        let version = self.version();
+        let mut root = self.state.root.clone();
+        root.remove_app(id, version).ok_or_else(|| no_app(id))?;
+        self.deploy(root, version, force).map(Reply::Deployed)
+    }
+
+    fn restart(&mut self, id: &PathId, force: bool) -> Result<Reply, Refusal> {
+        let version = self.version();
+        let mut root = self.state.root.clone();
+        let mut app = App::clone(root.app(id).ok_or_else(|| no_app(id))?);
+        app.version = version;
+        app.version_info.last_scaling_at = version;
+        root.put_app(app, version);
+        self.deploy(root, version, force).map(Reply::Deployed)
+    }
+
+    fn reset(&mut self, id: &PathId) -> Result<Reply, Refusal> {
+        if !self.state.queue.waiting.contains_key(id) && !self.state.delays.contains_key(id) {
+            return Err(Refusal::NotFound(format!(
+                "Application {id} not found in tasks queue."
+            )));
+        }
+        self.reset_delay(id);
+        Ok(Reply::Done)
+    }
+
+    fn cancel_deployment(&mut self, id: &str, force: bool) -> Result<Reply, Refusal> {
+        let deployment = self
+            .state
+            .deployments
+            .get(id)
+            .ok_or_else(|| Refusal::NotFound(format!("DeploymentPlan {id} does not exist")))?;
+        if force {
+            self.cancel(id);
+            return Ok(Reply::Done);
+        }
+        let version = self.version();
+        let root = deployment.plan.revert(&self.state.root, version);
+        self.deploy(root, version, true).map(Reply::Deployed)
+    }
+
+    /// What is wanted becomes `root`, as soon as it can be.
+    pub(super) fn deploy(
+        &mut self,
+        mut root: Root,
+        version: Timestamp,
+        force: bool,
+    ) -> Result<Deployed, Refusal> {
+        self.state.assign_ports(&mut root)?;
+        if let Some(max) = self.state.settings.max_apps
+            && root.apps().count() > max
+        {
+            let mut wrong = Violations::new();
+            wrong.add(
+                "/",
+                format!("This Marathon instance may only handle up to {max} Apps! (Override with command line option --max_apps)"),
+            );
+            return Err(Refusal::Invalid(wrong));
+        }
+        let (uuid, ids) = self.state.next_uuid();
+        let plan = Plan::between(uuid.to_string(), &self.state.root, &root).map_err(|cycle| {
+            let mut wrong = Violations::new();
+            wrong.add("/dependencies", cycle.to_string());
+            Refusal::Invalid(wrong)
+        })?;
+        self.make_way(&plan, force)?;
+        self.change(ids);
+        self.save_root(&plan, &root);
+        let deployed = Deployed {
+            id: plan.id.clone(),
+            version,
+            is_new: false,
+            app: None,
+        };
+        self.tell(
+            "group_change_success",
+            serde_json::json!({"groupId": "/", "version": version}),
+        );
+        self.begin(plan);
+        Ok(deployed)
+    }
+
+    /// Deployments that change the same apps are in the way.
+    fn make_way(&mut self, plan: &Plan, force: bool) -> Result<(), Refusal> {
+        let deployments = self.state.deployments.values();
+        let conflicts: Vec<String> = deployments
+            .filter(|deployment| deployment.plan.conflicts_with(plan))
+            .map(|deployment| deployment.plan.id.clone())
+            .collect();
+        if !conflicts.is_empty() && !force {
+            return Err(Refusal::Locked(conflicts));
+        }
+        let max = self.state.settings.max_running_deployments;
+        let left = self.state.deployments.len() - conflicts.len();
+        if left >= max && !plan.steps.is_empty() {
+            return Err(Refusal::TooMany(max));
+        }
+        for id in conflicts {
+            self.cancel(&id);
+        }
+        Ok(())
+    }
+
+    fn save_root(&mut self, plan: &Plan, root: &Root) {
+        for (id, group) in root.groups() {
+            if self.state.root.group(id) != Some(group) {
+                self.effects
+                    .changes
+                    .push(Change::Group(id.clone(), Some(group.clone())));
+            }
+        }
+        let gone: Vec<PathId> = self
+            .state
+            .root
+            .groups()
+            .filter(|(id, _)| root.group(id).is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            self.effects.changes.push(Change::Group(id, None));
+        }
+        // Groups as a whole: the changes above say the same, one by one.
+        self.state.root = root.clone();
+        for (id, change) in &plan.changes {
+            match &change.to {
+                Some(app) => {
+                    self.change(Change::Version(id.clone(), app.version, Some(app.clone())));
+                    self.change(Change::App(id.clone(), Some(app.version)));
+                    self.prune_versions(id);
+                }
+                None => {
+                    self.change(Change::App(id.clone(), None));
+                    if self.state.failures.contains_key(id) {
+                        self.change(Change::Failure(id.clone(), None));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Old versions go, but for those that something still runs or may become
+    /// again.
+    fn prune_versions(&mut self, id: &PathId) {
+        let Some(versions) = self.state.versions.get(id) else {
+            return;
+        };
+        let surplus = versions
+            .len()
+            .saturating_sub(self.state.settings.max_versions);
+        if surplus == 0 {
+            return;
+        }
+        let mut kept: Vec<Timestamp> = self.state.instances_of(id).map(|it| it.version).collect();
+        kept.extend(self.state.root.app(id).map(|app| app.version));
+        let old = versions.keys().filter(|version| !kept.contains(version));
+        let old: Vec<Timestamp> = old.take(surplus).copied().collect();
+        for version in old {
+            self.change(Change::Version(id.clone(), version, None));
+        }
+    }
+}
+
+pub(super) fn no_app(id: &PathId) -> Refusal {
+    Refusal::NotFound(format!("App '{id}' does not exist"))
+}
+
+fn app_id(input: &AppInput, base: &PathId) -> Result<PathId, Refusal> {
+    let mut wrong = Violations::new();
+    match input.id.as_deref().map(|id| PathId::parse(id, base)) {
+        Some(Ok(id)) => return Ok(id),
+        Some(Err(error)) => wrong.add("/id", error.to_string()),
+        None => wrong.add("/id", "error.path.missing"),
+    }
+    Err(Refusal::Invalid(wrong))
+}
+
+impl State {
+    /// A new app.
+    fn made(
+        &self,
+        root: &Root,
+        id: &PathId,
+        input: AppInput,
+        version: Timestamp,
+        path: &str,
+    ) -> Result<App, Refusal> {
+        let role = root
+            .enforced_role(id)
+            .unwrap_or_else(|| self.settings.defaults.role.clone());
+        let base = App::new(id.clone(), &role, version);
+        self.checked(root, input, base, path)
+    }
+
+    /// What an app becomes; the same again when nothing is said that it is not.
+    fn changed(
+        &self,
+        root: &Root,
+        before: &Arc<App>,
+        input: AppInput,
+        is_partial: bool,
+        version: Timestamp,
+        path: &str,
+    ) -> Result<Arc<App>, Refusal> {
+        let app = if input.is_rollback() {
+            let wanted = input.version.unwrap_or_default();
+            let versions = self.versions.get(&before.id);
+            let old = versions.and_then(|versions| versions.get(&wanted));
+            App::clone(old.ok_or_else(|| {
+                Refusal::NotFound(format!(
+                    "App '{}' with version '{wanted}' does not exist",
+                    before.id
+                ))
+            })?)
+        } else if is_partial {
+            self.checked(root, input, App::clone(before), path)?
+        } else {
+            self.made(root, &before.id, input, version, path)?
+        };
+        Ok(with_version(before, app, version))
+    }
+
+    fn checked(&self, root: &Root, input: AppInput, base: App, path: &str) -> Result<App, Refusal> {
+        let at = |wrong: Violations| {
+            let mut all = Violations::new();
+            all.within(if path.is_empty() { "/" } else { path }, wrong);
+            Refusal::Invalid(all)
+        };
+        if input.version.is_some() {
+            let mut wrong = Violations::new();
+            wrong.add(
+                "/",
+                "The 'version' field may only be combined with the 'id' field.",
+            );
+            return Err(at(wrong));
+        }
+        let said = Said {
+            upgrade_strategy: input.upgrade_strategy.is_some(),
+            unreachable_strategy: input.unreachable_strategy.is_some(),
+        };
+        let mut app = input.over(base).map_err(at)?;
+        complete(&mut app, said, &self.settings.defaults).map_err(at)?;
+        validate(&app, self.settings.features).map_err(at)?;
+        let expected = root.enforced_role(&app.id);
+        let own = app.id.top_level().unwrap_or_default();
+        let default = &self.settings.defaults.role;
+        let is_allowed = match &expected {
+            Some(role) => app.role == *role,
+            None => app.role == *default || app.role == own,
+        };
+        if !is_allowed {
+            let mut wrong = Violations::new();
+            let names = match &expected {
+                Some(role) => role.clone(),
+                None => format!("{default},{own}"),
+            };
+            wrong.add("/role", format!("is not one of ({names})"));
+            return Err(at(wrong));
+        }
+        Ok(app)
+    }
+
+    /// Every port by which proxies know apps gets a number.
+    fn assign_ports(&self, root: &mut Root) -> Result<(), Refusal> {
+        let open: Vec<Arc<App>> = root
+            .apps()
+            .filter(|app| app.service_ports().contains(&0))
+            .cloned()
+            .collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut ports = ServicePorts::of(root, self.settings.service_ports.clone());
+        for app in open {
+            let mut app = App::clone(&app);
+            let before = self.root.app(&app.id);
+            ports
+                .assign(&mut app, before.map(Arc::as_ref))
+                .map_err(|error| {
+                    let mut wrong = Violations::new();
+                    wrong.add("/", error.to_string());
+                    Refusal::Invalid(wrong)
+                })?;
+            let id = app.id.clone();
+            root.set_app(&id, Some(Arc::new(app)));
+        }
+        Ok(())
+    }
+}
+
+/// The app with the version that its change makes; unchanged, as it was.
+fn with_version(before: &Arc<App>, mut app: App, version: Timestamp) -> Arc<App> {
+    let mut ports_kept = app.clone();
+    keep_service_ports(before, &mut ports_kept);
+    app = ports_kept;
+    let is_upgrade = before.is_upgrade(&app);
+    if !is_upgrade && before.instances == app.instances {
+        return before.clone();
+    }
+    app.version = version;
+    app.version_info = if is_upgrade {
+        VersionInfo {
+            last_scaling_at: version,
+            last_config_change_at: version,
+        }
+    } else {
+        VersionInfo {
+            last_scaling_at: version,
+            ..before.version_info
+        }
+    };
+    Arc::new(app)
+}
+
+/// Service ports that nobody asked for stay what they were, so that saying the
+/// same again changes nothing.
+fn keep_service_ports(before: &App, app: &mut App) {
+    if before.has_host_network() != app.has_host_network() {
+        return;
+    }
+    let had = before.service_ports();
+    let definitions = app.port_definitions.iter_mut().flatten();
+    let ports = definitions.map(|it| &mut it.port);
+    let mappings = app.container.iter_mut();
+    let mappings = mappings.flat_map(|it| it.port_mappings.iter_mut().flatten());
+    let ports: Vec<&mut u16> = ports
+        .chain(mappings.map(|it| &mut it.service_port))
+        .collect();
+    for (port, had) in ports.into_iter().zip(had) {
+        if *port == 0 {
+            *port = had;
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Groups: many apps in one change.
+
+use crate::app::App;
+use crate::deployment::Plan;
+use crate::path_id::PathId;
+use crate::request::{GroupInput, Refusal, Reply};
+use crate::root::{Group, Root};
+use crate::timestamp::Timestamp;
+use crate::violations::Violations;
+
+use super::{Step, app_id};
+
+/// Groups in groups in groups, at most.
+const MAX_DEPTH: usize = 100;
+
+impl Step<'_> {
+    pub(super) fn update_group(
+        &mut self,
+        id: &PathId,
+        input: &GroupInput,
+        must_create: bool,
+        is_dry_run: bool,
+        force: bool,
+    ) -> Result<Reply, Refusal> {
+        let id = match &input.id {
+            Some(name) => {
+                PathId::parse(name, id).map_err(|error| invalid("/id", &error.to_string()))?
+            }
+            None => id.clone(),
+        };
+        let is_there = self.state.root.group(&id).is_some();
+        if must_create && is_there && !id.is_root() {
+            return Err(Refusal::Exists(format!(
+                "Group {id} is already created. Use PUT to change this group."
+            )));
+        }
+        if self.state.root.app(&id).is_some() {
+            return Err(Refusal::Exists(format!(
+                "An app with id [{id}] already exists."
+            )));
+        }
+        let version = self.version();
+        let mut root = self.state.root.clone();
+        match (input.version, input.scale_by) {
+            (Some(wanted), _) => self.roll_group_back(&mut root, &id, wanted, version)?,
+            (None, Some(factor)) => scale(&mut root, &id, factor, version)?,
+            (None, None) => self.lay_group(&mut root, &id, input, version, 0)?,
+        }
+        if is_dry_run {
+            let plan = Plan::between(String::new(), &self.state.root, &root)
+                .map_err(|cycle| invalid("/dependencies", &cycle.to_string()))?;
+            return Ok(Reply::Planned(plan.steps));
+        }
+        let mut deployed = self.deploy(root, version, force)?;
+        deployed.is_new = !is_there;
+        Ok(Reply::Deployed(deployed))
+    }
+
+    pub(super) fn delete_group(&mut self, id: &PathId, force: bool) -> Result<Reply, Refusal> {
+        let version = self.version();
+        let mut root = self.state.root.clone();
+        if !root.remove_group(id, version) {
+            return Err(Refusal::NotFound(format!("Group '{id}' does not exist")));
+        }
+        self.deploy(root, version, force).map(Reply::Deployed)
+    }
+
+    /// What is said of a group, and of what is in it, takes the place of what
+    /// was there; what is not said stays.
+    fn lay_group(
+        &self,
+        root: &mut Root,
+        id: &PathId,
+        input: &GroupInput,
+        version: Timestamp,
+        depth: usize,
+    ) -> Result<(), Refusal> {
+        if depth > MAX_DEPTH {
+            return Err(invalid("/groups", "groups are nested too deep"));
+        }
+        let mut group = root
+            .group(id)
+            .cloned()
+            .unwrap_or_else(|| Group::new(version));
+        group.version = version;
+        if let Some(dependencies) = &input.dependencies {
+            group.dependencies.clear();
+            for (index, path) in dependencies.iter().enumerate() {
+                let path = PathId::parse(path, id).map_err(|error| {
+                    invalid(&format!("/dependencies({index})"), &error.to_string())
+                })?;
+                group.dependencies.push(path);
+            }
+        }
+        if let Some(enforce_role) = input.enforce_role {
+            if id.segments().len() != 1 && enforce_role {
+                return Err(invalid("/enforceRole", "is of top-level groups only"));
+            }
+            group.enforce_role = enforce_role;
+        }
+        root.put_group(id, group);
+        if let Some(apps) = &input.apps {
+            self.lay_apps(root, id, apps, version)?;
+        }
+        if let Some(groups) = &input.groups {
+            let mut named = Vec::new();
+            for (index, inner) in groups.iter().enumerate() {
+                let path = format!("/groups({index})/id");
+                let name = inner
+                    .id
+                    .as_deref()
+                    .ok_or_else(|| invalid(&path, "not defined"))?;
+                let inner_id =
+                    PathId::parse(name, id).map_err(|error| invalid(&path, &error.to_string()))?;
+                if !inner_id.is_in(id) || inner_id == *id {
+                    return Err(invalid(
+                        &path,
+                        &format!(
+                            "identifier {inner_id} is not child of '{id}'. Hint: use relative paths."
+                        ),
+                    ));
+                }
+                self.lay_group(root, &inner_id, inner, version, depth + 1)?;
+                named.push(inner_id);
+            }
+            let gone: Vec<PathId> = root
+                .groups_right_in(id)
+                .map(|(id, _)| id.clone())
+                .filter(|right_in| !named.iter().any(|named| named.is_in(right_in)))
+                .collect();
+            for id in gone {
+                root.remove_group(&id, version);
+            }
+        }
+        Ok(())
+    }
+
+    fn lay_apps(
+        &self,
+        root: &mut Root,
+        id: &PathId,
+        apps: &[crate::input::AppInput],
+        version: Timestamp,
+    ) -> Result<(), Refusal> {
+        let mut named = Vec::new();
+        for (index, input) in apps.iter().enumerate() {
+            let path = format!("/apps({index})");
+            let app = app_id(input, id)?;
+            if !app.is_in(id) || app == *id {
+                return Err(invalid(
+                    &format!("{path}/id"),
+                    &format!("identifier {app} is not child of '{id}'. Hint: use relative paths."),
+                ));
+            }
+            let made = match root.app(&app).cloned() {
+                Some(before) => {
+                    self.state
+                        .changed(root, &before, input.clone(), false, version, &path)?
+                }
+                None => self
+                    .state
+                    .made(root, &app, input.clone(), version, &path)?
+                    .into(),
+            };
+            root.put_app(made, version);
+            named.push(app);
+        }
+        let gone: Vec<PathId> = root
+            .apps_in(id)
+            .map(|app| app.id.clone())
+            .filter(|app| app.parent() == *id && !named.contains(app))
+            .collect();
+        for app in gone {
+            root.remove_app(&app, version);
+        }
+        Ok(())
+    }
+
+    /// Every app of a group becomes what it was then; those that were not there
+    /// go.
+    fn roll_group_back(
+        &self,
+        root: &mut Root,
+        id: &PathId,
+        wanted: Timestamp,
+        version: Timestamp,
+    ) -> Result<(), Refusal> {
+        let knows = self
+            .state
+            .versions
+            .range(id.clone()..)
+            .take_while(|(app, _)| app.is_in(id))
+            .any(|(_, versions)| versions.contains_key(&wanted));
+        if !knows {
+            return Err(Refusal::NotFound(format!(
+                "Group '{id}' with version '{wanted}' does not exist"
+            )));
+        }
+        let apps: Vec<PathId> = root.apps_in(id).map(|app| app.id.clone()).collect();
+        for app in apps {
+            root.remove_app(&app, version);
+        }
+        let of_group = self.state.versions.range(id.clone()..);
+        for (app, versions) in of_group.take_while(|(app, _)| app.is_in(id)) {
+            let Some((_, then)) = versions.range(..=wanted).next_back() else {
+                continue;
+            };
+            match self.state.root.app(app) {
+                Some(now) => {
+                    root.put_app(super::with_version(now, App::clone(then), version), version);
+                }
+                None => {
+                    let mut app = App::clone(then);
+                    app.version = version;
+                    root.put_app(app, version);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn scale(root: &mut Root, id: &PathId, factor: f64, version: Timestamp) -> Result<(), Refusal> {
+    if !factor.is_finite() || factor < 0.0 {
+        return Err(invalid("/scaleBy", "must be a number that is not negative"));
+    }
+    if root.group(id).is_none() {
+        return Err(Refusal::NotFound(format!("Group '{id}' does not exist")));
+    }
+    let apps: Vec<_> = root.apps_in(id).cloned().collect();
+    for app in apps {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative, and cut to the greatest"
+        )]
+        let instances = (f64::from(app.instances) * factor).ceil() as u32;
+        if instances == app.instances {
+            continue;
+        }
+        let mut app = App::clone(&app);
+        app.instances = instances;
+        app.version = version;
+        app.version_info.last_scaling_at = version;
+        root.put_app(app, version);
+    }
+    Ok(())
+}
+
+fn invalid(path: &str, error: &str) -> Refusal {
+    let mut wrong = Violations::new();
+    wrong.add(path, error);
+    Refusal::Invalid(wrong)
+}

@@ -1,0 +1,103 @@
+//! Instances that somebody wants to end.
+
+use std::collections::BTreeMap;
+
+use crate::app::App;
+use crate::instance::{Instance, InstanceId, TaskId};
+use crate::path_id::PathId;
+use crate::request::{Kill, Refusal, Reply};
+
+use super::{Step, no_app};
+
+impl Step<'_> {
+    pub(super) fn kill(
+        &mut self,
+        kill: &Kill,
+        scale: bool,
+        wipe: bool,
+        force: bool,
+    ) -> Result<Reply, Refusal> {
+        if scale && wipe {
+            return Err(Refusal::Bad(
+                "You cannot use scale and wipe at the same time.".to_owned(),
+            ));
+        }
+        let instances = self.meant(kill)?;
+        if !scale {
+            for instance in &instances {
+                self.decommission(&instance.id);
+            }
+            return Ok(Reply::Killed(instances));
+        }
+        let mut fewer: BTreeMap<PathId, u32> = BTreeMap::new();
+        for instance in instances.iter().filter(|it| it.is_active()) {
+            *fewer.entry(instance.app.clone()).or_default() += 1;
+        }
+        let version = self.version();
+        let mut root = self.state.root.clone();
+        for (id, count) in fewer {
+            if let Some(app) = root.app(&id) {
+                let mut app = App::clone(app);
+                app.instances = app.instances.saturating_sub(count);
+                app.version = version;
+                app.version_info.last_scaling_at = version;
+                root.put_app(app, version);
+            }
+        }
+        let deployed = self.deploy(root, version, force)?;
+        for instance in &instances {
+            self.decommission(&instance.id);
+        }
+        Ok(Reply::Deployed(deployed))
+    }
+
+    fn meant(&self, kill: &Kill) -> Result<Vec<Instance>, Refusal> {
+        match kill {
+            Kill::OfApp { id, is_group, host } => {
+                if !is_group && self.state.root.app(id).is_none() {
+                    return Err(no_app(id));
+                }
+                let apps: Vec<PathId> = if *is_group {
+                    let apps = self.state.root.apps_in(id);
+                    apps.map(|app| app.id.clone()).collect()
+                } else {
+                    vec![id.clone()]
+                };
+                let instances = apps.iter().flat_map(|app| self.state.instances_of(app));
+                let on_host = |it: &&Instance| {
+                    let place = it.place.as_ref();
+                    host.as_ref()
+                        .is_none_or(|host| place.is_some_and(|place| place.hostname == *host))
+                };
+                let launched = instances.filter(|it| it.is_launched());
+                Ok(launched.filter(on_host).cloned().collect())
+            }
+            Kill::One { app, id } => {
+                if self.state.root.app(app).is_none() {
+                    return Err(no_app(app));
+                }
+                let instance = self.named(id).filter(|it| it.app == *app);
+                let missing = || Refusal::NotFound(format!("Task '{id}' does not exist"));
+                Ok(vec![instance.cloned().ok_or_else(missing)?])
+            }
+            Kill::Ids(ids) => {
+                let mut instances = Vec::new();
+                for id in ids {
+                    let is_id = id.parse::<TaskId>().is_ok() || id.parse::<InstanceId>().is_ok();
+                    if !is_id {
+                        return Err(Refusal::Bad(format!("Invalid task id '{id}'")));
+                    }
+                    instances.extend(self.named(id).cloned());
+                }
+                Ok(instances)
+            }
+        }
+    }
+
+    /// An instance by its own id, or by that of a task of it.
+    fn named(&self, id: &str) -> Option<&Instance> {
+        let of_task = id.parse::<TaskId>().map(|task| task.instance);
+        let id = of_task.or_else(|_| id.parse::<InstanceId>()).ok()?;
+        self.state.instances.get(&id)
+    }
+}

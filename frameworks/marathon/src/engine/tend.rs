@@ -1,0 +1,279 @@
+//! Makes one app as it is to be: instances start, end, are given up and are
+//! asked for again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::{App, UnreachableStrategy};
+use crate::deployment::rolling::{self, ByHealth, Counts};
+use crate::deployment::scale_down::{self, Candidate, Stage};
+use crate::effects::Call;
+use crate::instance::{Condition, Goal, Instance, InstanceId};
+use crate::path_id::PathId;
+use crate::probes::Wellness;
+use crate::timestamp::Timestamp;
+
+use super::Step;
+use super::deploy::Aim;
+
+impl Step<'_> {
+    /// Looks at one app, and does what is to be done to it now.
+    pub(super) fn tend(&mut self, id: &PathId) {
+        self.state.timers.remove(id);
+        self.give_up_lost(id);
+        self.give_up_overdue(id);
+        let is_as_wanted = match self.aim(id) {
+            Aim::Nothing => true,
+            Aim::Stop => self.stop(id),
+            Aim::Scale(app) => self.scale(&app),
+            Aim::Replace(app) => self.replace(&app),
+        };
+        self.is_as_wanted(id, is_as_wanted);
+        self.kill_what_is_to_end(id);
+        self.probe(id);
+    }
+
+    /// Looks at the app again at that time.
+    pub(super) fn look_again(&mut self, id: &PathId, at: Timestamp) {
+        let timer = self.state.timers.entry(id.clone()).or_insert(at);
+        *timer = at.min(*timer);
+    }
+
+    fn of(&self, id: &PathId) -> Vec<Instance> {
+        self.state.instances_of(id).cloned().collect()
+    }
+
+    fn stop(&mut self, id: &PathId) -> bool {
+        for instance in self.of(id) {
+            self.decommission(&instance.id);
+        }
+        let is_gone = !self.state.by_app.contains_key(id);
+        if is_gone {
+            self.state.queue.waiting.remove(id);
+        }
+        is_gone
+    }
+
+    fn scale(&mut self, app: &Arc<App>) -> bool {
+        let wanted = app.instances as usize;
+        let instances = self.of(&app.id);
+        let active: Vec<_> = instances.iter().filter(|it| it.is_active()).collect();
+        if active.len() < wanted {
+            self.schedule(app, wanted - active.len());
+            return false;
+        }
+        if active.len() > wanted {
+            let surplus = active.len() - wanted;
+            for id in self.chosen(app, &active, surplus) {
+                self.decommission(&id);
+            }
+            return wanted == 0 && !self.state.by_app.contains_key(&app.id);
+        }
+        let is_ending = |it: &Instance| {
+            it.goal == Goal::Decommissioned && it.condition != Condition::UnreachableInactive
+        };
+        !instances.iter().any(is_ending)
+            && active
+                .iter()
+                .all(|it| self.wellness(it) == Wellness::Healthy && self.is_ready(it))
+    }
+
+    fn replace(&mut self, app: &Arc<App>) -> bool {
+        let instances = self.of(&app.id);
+        let mut counts = Counts {
+            target: app.instances as usize,
+            ..Counts::default()
+        };
+        let mut old: BTreeMap<u8, Vec<&Instance>> = BTreeMap::new();
+        let mut new = Vec::new();
+        for instance in &instances {
+            if instance.version == app.version {
+                if !instance.is_active() {
+                    continue;
+                }
+                new.push(instance);
+                counts.new += 1;
+                let is_ready =
+                    self.wellness(instance) == Wellness::Healthy && self.is_ready(instance);
+                counts.new_ready += usize::from(is_ready);
+            } else if instance.goal == Goal::Decommissioned {
+                let is_there = instance.condition != Condition::UnreachableInactive;
+                counts.old_killed += usize::from(is_there);
+            } else {
+                let (place, number) = match self.wellness(instance) {
+                    Wellness::Unhealthy => (0, &mut counts.old.unhealthy),
+                    Wellness::Unknown => (1, &mut counts.old.unknown),
+                    Wellness::Healthy => (2, &mut counts.old.healthy),
+                };
+                *number += 1;
+                old.entry(place).or_default().push(instance);
+            }
+        }
+        let bounds = rolling::bounds(counts.target, app.upgrade_strategy, app.is_resident());
+        let moves = rolling::moves(counts, bounds);
+        let surplus = counts.new.saturating_sub(counts.target);
+        for id in self.chosen(app, &new, surplus) {
+            self.decommission(&id);
+        }
+        let ByHealth {
+            healthy,
+            unknown,
+            unhealthy,
+        } = moves.kill;
+        for (place, count) in [(0, unhealthy), (1, unknown), (2, healthy)] {
+            let those = old.remove(&place).unwrap_or_default();
+            for id in self.chosen(app, &those, count) {
+                self.decommission(&id);
+            }
+        }
+        self.schedule(app, moves.start);
+        counts.is_done()
+    }
+
+    /// Those that go when so many are to go.
+    fn chosen(&self, app: &App, those: &[&Instance], count: usize) -> Vec<InstanceId> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let fields: Vec<&str> = app
+            .constraints
+            .iter()
+            .filter(|constraint| constraint.get(1).is_some_and(|it| it == "GROUP_BY"))
+            .filter_map(|constraint| constraint.first())
+            .map(String::as_str)
+            .collect();
+        let candidates = those.iter().map(|instance| Candidate {
+            id: instance.id.clone(),
+            stage: match instance.condition {
+                Condition::Unreachable | Condition::UnreachableInactive => Stage::Unreachable,
+                Condition::Scheduled | Condition::Provisioned | Condition::Staging => {
+                    Stage::Staging
+                }
+                Condition::Starting => Stage::Starting,
+                Condition::Running | Condition::Killing => Stage::Running,
+            },
+            staged_at: instance
+                .place
+                .as_ref()
+                .map_or(instance.since, |place| place.staged_at),
+            groups: fields
+                .iter()
+                .map(|field| {
+                    let place = instance.place.as_ref();
+                    place
+                        .and_then(|place| place.value(field))
+                        .unwrap_or_default()
+                })
+                .collect(),
+        });
+        scale_down::choose(candidates.collect(), count, app.kill_selection)
+    }
+
+    /// Instances whose agent is out of reach for too long.
+    fn give_up_lost(&mut self, id: &PathId) {
+        for instance in self.of(id) {
+            let is_lost = matches!(
+                instance.condition,
+                Condition::Unreachable | Condition::UnreachableInactive
+            );
+            if !is_lost {
+                continue;
+            }
+            let strategy = self.state.definition_of(&instance);
+            let strategy = strategy
+                .map(|app| app.unreachable_strategy)
+                .unwrap_or_default();
+            let UnreachableStrategy::Enabled {
+                inactive_after_seconds,
+                expunge_after_seconds,
+            } = strategy
+            else {
+                continue;
+            };
+            let since = instance.place.as_ref().and_then(|place| place.lost_at);
+            let since = since.unwrap_or(instance.since);
+            let inactive = since.after(Duration::from_secs(inactive_after_seconds));
+            let expunged = since.after(Duration::from_secs(expunge_after_seconds));
+            if self.now >= expunged {
+                self.forget(&instance.id, "Gone");
+            } else if self.now >= inactive && instance.condition == Condition::Unreachable {
+                self.put(instance, Condition::UnreachableInactive);
+                self.look_again(id, expunged);
+            } else {
+                self.look_again(
+                    id,
+                    if self.now < inactive {
+                        inactive
+                    } else {
+                        expunged
+                    },
+                );
+            }
+        }
+    }
+
+    /// Instances that were sent out and do not come to run.
+    fn give_up_overdue(&mut self, id: &PathId) {
+        for instance in self.of(id) {
+            let timeout = match instance.condition {
+                Condition::Provisioned => self.state.settings.launch_confirm_timeout,
+                Condition::Staging | Condition::Starting => self.state.settings.launch_timeout,
+                _ => continue,
+            };
+            let staged_at = instance.place.as_ref().map(|place| place.staged_at);
+            let due = staged_at.unwrap_or(instance.since).after(timeout);
+            if instance.goal == Goal::Running && self.now >= due {
+                self.decommission(&instance.id);
+            } else if instance.goal == Goal::Running {
+                self.look_again(id, due);
+            }
+        }
+    }
+
+    fn kill_what_is_to_end(&mut self, id: &PathId) {
+        for mut instance in self.of(id) {
+            if instance.goal != Goal::Decommissioned || !instance.is_launched() {
+                continue;
+            }
+            let retry = self.state.settings.kill_retry;
+            let due = instance.killed_at.map(|killed| killed.after(retry));
+            if self.state.master.is_none() {
+                continue; // A new connection looks at every app.
+            }
+            if let Some(due) = due.filter(|due| self.now < *due) {
+                self.look_again(id, due);
+                continue;
+            }
+            self.effects.calls.push(Call::Kill {
+                task_id: instance.task_id().to_string(),
+                agent_id: instance.place.as_ref().map(|place| place.agent_id.clone()),
+            });
+            instance.killed_at = Some(self.now);
+            let change =
+                crate::state::Change::Instance(instance.id.clone(), Some(Box::new(instance)));
+            self.change(change);
+            self.look_again(id, self.now.after(retry));
+        }
+    }
+
+    pub(super) fn wellness(&self, instance: &Instance) -> Wellness {
+        if instance.condition != Condition::Running {
+            return Wellness::Unhealthy;
+        }
+        let Some(app) = self.state.definition_of(instance) else {
+            return Wellness::Healthy;
+        };
+        self.state.probes.wellness(instance, app)
+    }
+
+    /// Whether the readiness check of its app is content; without one, it is.
+    pub(super) fn is_ready(&self, instance: &Instance) -> bool {
+        let has_check = self
+            .state
+            .definition_of(instance)
+            .is_some_and(|app| !app.readiness_checks.is_empty());
+        let readiness = self.state.probes.readiness.get(&instance.id);
+        !has_check || readiness.is_some_and(|readiness| readiness.is_ready)
+    }
+}

@@ -1,0 +1,265 @@
+//! Apps as they come, change, fail and go.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mesos_sdk::v1::TaskState;
+use serde_json::json;
+
+use crate::instance::Condition;
+use crate::request::{Refusal, Reply, Request};
+
+use super::world::World;
+
+#[test]
+fn more_and_fewer_instances_keep_those_that_run() {
+    let mut world = World::new();
+    world.create(json!({"id": "/web", "cmd": "sleep 100"}));
+    world.settle();
+    let first = world.running("/web")[0].id.clone();
+    world.update("/web", json!({"instances": 4}));
+    world.settle();
+    assert_eq!(world.running("/web").len(), 4);
+    world.update("/web", json!({"instances": 1}));
+    world.settle();
+    let left = world.running("/web");
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].id, first, "the youngest go first");
+    world.update("/web", json!({"instances": 0}));
+    world.settle();
+    assert!(world.tasks.is_empty());
+    assert!(world.state.deployments.is_empty());
+    world.ask(Request::DeleteApp {
+        id: "/web".parse().unwrap(),
+        force: false,
+    });
+    world.settle();
+    assert!(world.state.root.app(&"/web".parse().unwrap()).is_none());
+    assert!(world.state.deployments.is_empty());
+}
+
+#[test]
+fn a_deleted_app_takes_its_tasks_along() {
+    let mut world = World::new();
+    world.create(json!({"id": "/web", "cmd": "sleep 100", "instances": 5}));
+    world.settle();
+    world.ask(Request::DeleteApp {
+        id: "/web".parse().unwrap(),
+        force: false,
+    });
+    assert_eq!(world.state.deployments.len(), 1);
+    world.settle();
+    assert!(world.tasks.is_empty() && world.state.instances.is_empty());
+    assert!(world.state.deployments.is_empty());
+    let gone = world.try_update(
+        "/web",
+        json!({"version": "2015-04-09T12:30:00.000Z"}),
+        false,
+    );
+    assert_eq!(
+        gone.unwrap_err(),
+        Refusal::NotFound("App '/web' does not exist".to_owned())
+    );
+}
+
+#[test]
+fn what_fails_is_started_again_after_a_growing_delay() {
+    let mut world = World::new();
+    world.create(json!({"id": "/web", "cmd": "false", "backoffSeconds": 2, "backoffFactor": 2}));
+    world.settle();
+    let mut delays = Vec::new();
+    for _ in 0..3 {
+        let instance = world.running("/web")[0].clone();
+        world.tell(&instance.task_id().to_string(), TaskState::TaskFailed);
+        let failed_at = world.now;
+        assert_eq!(world.state.failures.len(), 1);
+        while world.tasks.is_empty() {
+            world.offer();
+            world.pass(Duration::from_secs(1));
+        }
+        delays.push(world.now.since(failed_at).as_secs());
+        let again = world
+            .state
+            .instances_of(&"/web".parse().unwrap())
+            .next()
+            .unwrap();
+        assert_eq!(again.id, instance.id);
+        assert_eq!(again.incarnation, instance.incarnation + 1);
+        while world.go_on() {}
+    }
+    assert_eq!(delays, [2, 4, 8]);
+    let failure = &world.state.failures[&"/web".parse().unwrap()];
+    assert_eq!(
+        (failure.state.as_str(), failure.message.as_str()),
+        ("TASK_FAILED", "as it was told")
+    );
+}
+
+#[test]
+fn a_delay_can_be_reset() {
+    let mut world = World::new();
+    world.create(json!({"id": "/web", "cmd": "false", "backoffSeconds": 200}));
+    world.settle();
+    let task = world.running("/web")[0].task_id().to_string();
+    world.tell(&task, TaskState::TaskFailed);
+    world.offer();
+    assert!(world.tasks.is_empty());
+    let id = || "/web".parse().unwrap();
+    assert!(matches!(world.ask(Request::ResetDelay(id())), Reply::Done));
+    world.offer();
+    assert_eq!(world.tasks.len(), 1);
+    world.settle();
+    let reply = world.ask(Request::ResetDelay("/none".parse().unwrap()));
+    assert!(matches!(reply, Reply::Refused(Refusal::NotFound(_))));
+}
+
+#[test]
+fn an_agent_out_of_reach_is_replaced_and_its_task_killed_when_it_is_back() {
+    let mut world = World::new();
+    let strategy = json!({"inactiveAfterSeconds": 60, "expungeAfterSeconds": 120});
+    world.create(json!({"id": "/web", "cmd": "sleep 100", "unreachableStrategy": strategy}));
+    world.settle();
+    let lost = world.running("/web")[0].clone();
+    let task = lost.task_id().to_string();
+    world.tell(&task, TaskState::TaskUnreachable);
+    world.offer();
+    assert_eq!(world.tasks.len(), 1, "it is waited for");
+    for _ in 0..20 {
+        world.pass(Duration::from_secs(5));
+        world.offer();
+        while world.go_on() {}
+    }
+    assert_eq!(world.running("/web").len(), 1);
+    assert_ne!(world.running("/web")[0].id, lost.id);
+    assert_eq!(
+        world.state.instances[&lost.id].condition,
+        Condition::UnreachableInactive
+    );
+    for _ in 0..20 {
+        world.pass(Duration::from_secs(5));
+    }
+    assert!(
+        !world.state.instances.contains_key(&lost.id),
+        "it is forgotten"
+    );
+    world.tell(&task, TaskState::TaskRunning);
+    world.settle();
+    assert!(
+        !world.tasks.contains_key(&task),
+        "it came back as a stranger"
+    );
+    assert_eq!(world.running("/web").len(), 1);
+}
+
+#[test]
+fn an_instance_that_comes_back_in_time_is_one_of_too_many() {
+    let mut world = World::new();
+    let strategy = json!({"inactiveAfterSeconds": 0, "expungeAfterSeconds": 600});
+    world.create(json!({"id": "/web", "cmd": "sleep 100", "unreachableStrategy": strategy}));
+    world.settle();
+    let task = world.running("/web")[0].task_id().to_string();
+    world.tell(&task, TaskState::TaskUnreachable);
+    world.settle();
+    assert_eq!(world.running("/web").len(), 1);
+    world.tell(&task, TaskState::TaskRunning);
+    world.settle();
+    assert_eq!(world.running("/web").len(), 1);
+}
+
+#[test]
+fn what_never_comes_to_run_is_given_up() {
+    let mut world = World::new();
+    world.create(json!({"id": "/web", "cmd": "sleep 100"}));
+    world.offer();
+    let first = world.tasks.keys().next().unwrap().clone();
+    for _ in 0..100 {
+        world.pass(Duration::from_secs(5));
+        if world.tasks[&first].1 == TaskState::TaskKilling {
+            break;
+        }
+    }
+    assert_eq!(world.tasks[&first].1, TaskState::TaskKilling);
+    world.settle();
+    assert_eq!(world.running("/web").len(), 1);
+    assert!(!world.tasks.contains_key(&first));
+}
+
+#[test]
+fn constraints_and_ports_are_kept() {
+    let mut world = World::new();
+    world.create(json!({
+        "id": "/web", "cmd": "sleep 100", "instances": 3, "portDefinitions": [{"port": 0}, {"port": 0}],
+        "constraints": [["hostname", "UNIQUE"]],
+    }));
+    world.settle();
+    let running = world.running("/web");
+    let places: Vec<_> = running.iter().map(|it| it.place.clone().unwrap()).collect();
+    let hosts: BTreeSet<_> = places.iter().map(|place| &place.hostname).collect();
+    assert_eq!(hosts.len(), 3);
+    let ports: BTreeSet<_> = places.iter().flat_map(|place| &place.ports).collect();
+    assert!(ports.len() > 1 && places.iter().all(|place| place.ports.len() == 2));
+    assert!(ports.iter().all(|port| (31_000..32_000).contains(*port)));
+    world.update("/web", json!({"instances": 4}));
+    for _ in 0..10 {
+        world.offer();
+        world.go_on();
+    }
+    let waiting = &world.state.queue.waiting[&"/web".parse().unwrap()];
+    assert!(
+        waiting.explanation.contains("UNIQUE hostname"),
+        "{}",
+        waiting.explanation
+    );
+    assert_eq!(world.running("/web").len(), 3);
+}
+
+#[test]
+fn service_ports_are_given_once_and_stay() {
+    let mut world = World::new();
+    world.create(json!({"id": "/a", "cmd": "sleep 100"}));
+    world.create(json!({"id": "/b", "cmd": "sleep 100"}));
+    let ports = |world: &World, id: &str| {
+        world
+            .state
+            .root
+            .app(&id.parse().unwrap())
+            .unwrap()
+            .service_ports()
+    };
+    let (a, b) = (ports(&world, "/a"), ports(&world, "/b"));
+    assert_eq!((a.as_slice(), b.as_slice()), (&[10_000][..], &[10_001][..]));
+    world.settle();
+    world.update(
+        "/a",
+        json!({"cpus": 2, "portDefinitions": [{"port": 0}, {"port": 0}]}),
+    );
+    assert_eq!(ports(&world, "/a"), [10_000, 10_002]);
+}
+
+#[test]
+fn bad_requests_change_nothing() {
+    let mut world = World::new();
+    world.create(json!({"id": "/web", "cmd": "sleep 100"}));
+    world.settle();
+    let before = world.state.root.clone();
+    let exists = world.try_create(json!({"id": "/web", "cmd": "sleep 100"}));
+    assert_eq!(
+        exists.unwrap_err(),
+        Refusal::Exists("An app with id [/web] already exists.".to_owned())
+    );
+    for body in [
+        json!({"id": "/x"}),
+        json!({"id": "/X", "cmd": "sleep 1"}),
+        json!({"cmd": "sleep 1"}),
+        json!({"id": "/x", "cmd": "sleep 1", "role": "other"}),
+        json!({"id": "/x", "cmd": "sleep 1", "dependencies": ["/x"]}),
+    ] {
+        let refusal = world.try_create(body.clone()).unwrap_err();
+        assert!(
+            matches!(refusal, Refusal::Invalid(_)),
+            "{body}: {refusal:?}"
+        );
+    }
+    assert_eq!(world.state.root, before);
+    assert!(world.state.deployments.is_empty());
+}

@@ -1,0 +1,67 @@
+//! Health checks that Marathon makes itself.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::world::World;
+
+fn checked(id: &str, instances: u32) -> serde_json::Value {
+    json!({
+        "id": id, "cmd": "sleep 1", "instances": instances,
+        "healthChecks": [{
+            "path": "/", "gracePeriodSeconds": 5, "intervalSeconds": 10, "maxConsecutiveFailures": 2,
+        }],
+    })
+}
+
+fn live(world: &mut World, seconds: u64) {
+    let end = world.now.after(Duration::from_secs(seconds));
+    while world.now < end {
+        while world.go_on() || world.answer() {}
+        world.offer();
+        world.pass(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_deployment_waits_for_health() {
+    let mut world = World::new();
+    world.health.insert("/web".to_owned(), 500);
+    world.create(checked("/web", 1));
+    live(&mut world, 12);
+    assert_eq!(world.state.deployments.len(), 1);
+    world.health.clear();
+    live(&mut world, 30);
+    assert!(world.state.deployments.is_empty());
+    assert!(world.kinds().contains(&"health_status_changed_event"));
+}
+
+#[test]
+fn the_unhealthy_are_replaced() {
+    let mut world = World::new();
+    world.create(checked("/good", 1));
+    world.create(checked("/web", 1));
+    live(&mut world, 20);
+    let first = world.running("/web")[0].id.clone();
+    world.health.insert("/web".to_owned(), 500);
+    live(&mut world, 45);
+    assert!(world.kinds().contains(&"unhealthy_instance_kill_event"));
+    assert!(world.running("/web").iter().all(|it| it.id != first));
+}
+
+#[test]
+fn when_nothing_at_all_answers_nothing_is_killed() {
+    let mut world = World::new();
+    world.create(checked("/a", 3));
+    world.create(checked("/b", 3));
+    live(&mut world, 30);
+    let before: Vec<_> = world.tasks.keys().cloned().collect();
+    world.health.insert("/a".to_owned(), 0);
+    world.health.insert("/b".to_owned(), 0);
+    live(&mut world, 120);
+    let after: Vec<_> = world.tasks.keys().cloned().collect();
+    let killed = before.iter().filter(|id| !after.contains(id)).count();
+    // Before all of them are known to fail, some are taken for the culprits.
+    assert!(killed <= 1, "{killed} killed");
+}

@@ -1,0 +1,152 @@
+//! All that Marathon knows, and the only way to change it.
+
+mod change;
+mod settings;
+
+pub use change::{Change, Deployment, InvalidEntity, TaskFailure};
+pub use settings::Settings;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mesos_sdk::v1;
+
+use crate::app::App;
+use crate::instance::{Instance, InstanceId};
+use crate::launch_delay::LaunchDelay;
+use crate::path_id::PathId;
+use crate::probes::Probes;
+use crate::queue::Queue;
+use crate::root::Root;
+use crate::timestamp::Timestamp;
+
+/// All that Marathon knows. What is stored is changed by [`State::apply`] only;
+/// the rest is found out again after a restart.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// How it was started.
+    pub settings: Settings,
+    /// What is wanted.
+    pub root: Root,
+    /// What was wanted: versions of apps, the newest last.
+    pub versions: BTreeMap<PathId, BTreeMap<Timestamp, Arc<App>>>,
+    /// What is there.
+    pub instances: BTreeMap<InstanceId, Instance>,
+    /// The instances of each app.
+    pub by_app: BTreeMap<PathId, BTreeSet<InstanceId>>,
+    /// Those that wait for offers.
+    pub waiting: BTreeSet<InstanceId>,
+    /// What is on its way from the one to the other, the oldest first.
+    pub deployments: BTreeMap<String, Deployment>,
+    /// Apps whose launches wait.
+    pub delays: BTreeMap<PathId, LaunchDelay>,
+    /// The last failure of each app.
+    pub failures: BTreeMap<PathId, TaskFailure>,
+    /// The framework's id, once the master gave one.
+    pub framework_id: Option<String>,
+    /// How many ids were made.
+    pub ids_made: u64,
+    /// What makes ids unlike those of another Marathon.
+    pub seed: u64,
+
+    /// Not stored: the master, while there is a connection.
+    pub master: Option<v1::MasterInfo>,
+    /// Not stored: offers that nothing has used yet, and since when.
+    pub offers: BTreeMap<String, (v1::Offer, Timestamp)>,
+    /// Not stored: what health and readiness checks found.
+    pub probes: Probes,
+    /// Not stored: why instances wait.
+    pub queue: Queue,
+    /// Not stored: roles in which nothing is asked for at present.
+    pub suppressed: BTreeSet<String>,
+    /// Not stored: roles in which offers were declined for long.
+    pub filtered: BTreeSet<String>,
+    /// Not stored: when each app is to be looked at again.
+    pub timers: BTreeMap<PathId, Timestamp>,
+    /// Not stored: launches that may be made before more tasks run.
+    pub launch_tokens: u32,
+    /// Not stored: when launch tokens were last refreshed.
+    pub tokens_at: Timestamp,
+}
+
+impl State {
+    /// Nothing is wanted, nothing is there.
+    #[must_use]
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let launch_tokens = settings.launch_tokens;
+        Self {
+            settings,
+            root: Root::new(Timestamp::default()),
+            versions: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            by_app: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            deployments: BTreeMap::new(),
+            delays: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            framework_id: None,
+            ids_made: 0,
+            seed,
+            master: None,
+            offers: BTreeMap::new(),
+            probes: Probes::default(),
+            queue: Queue::default(),
+            suppressed: BTreeSet::new(),
+            filtered: BTreeSet::new(),
+            timers: BTreeMap::new(),
+            launch_tokens,
+            tokens_at: Timestamp::default(),
+        }
+    }
+
+    /// The instances of an app.
+    pub fn instances_of(&self, app: &PathId) -> impl Iterator<Item = &Instance> {
+        let ids = self.by_app.get(app).into_iter().flatten();
+        ids.filter_map(|id| self.instances.get(id))
+    }
+
+    /// The definition that an instance was made from, if it is still known.
+    #[must_use]
+    pub fn definition_of(&self, instance: &Instance) -> Option<&Arc<App>> {
+        let versions = self.versions.get(&instance.app)?;
+        versions.get(&instance.version)
+    }
+
+    /// The roles that the framework is in: that of the flags, and those of
+    /// groups and apps.
+    #[must_use]
+    pub fn roles(&self) -> BTreeSet<String> {
+        let groups = self.root.groups().filter(|(_, group)| group.enforce_role);
+        let of_groups = groups.map(|(id, _)| id.name().to_owned());
+        let of_apps = self.root.apps().map(|app| app.role.clone());
+        let own = std::iter::once(self.settings.defaults.role.clone());
+        own.chain(of_groups).chain(of_apps).collect()
+    }
+
+    /// The deployment that changes an app, and what it is to become.
+    #[must_use]
+    pub fn deployment_of(&self, app: &PathId) -> Option<&Deployment> {
+        self.deployments
+            .values()
+            .find(|deployment| deployment.plan.changes.contains_key(app))
+    }
+
+    /// A number that nobody has drawn before, and how to remember that.
+    #[must_use]
+    pub fn next_uuid(&self) -> (uuid::Uuid, Change) {
+        let number = self.ids_made + 1;
+        let high = mixed(self.seed ^ number.rotate_left(32));
+        let low = mixed(high ^ number);
+        let bytes = (u128::from(high) << 64) | u128::from(low);
+        let uuid = uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid();
+        (uuid, Change::Ids(number, self.seed))
+    }
+}
+
+/// A number that looks like chance: the finaliser of SplitMix64.
+fn mixed(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
