@@ -392,13 +392,19 @@ async fn save(store: &dyn Store, batch: &Batch) -> Result<(), StoreError> {
         return Ok(());
     }
     let mut failures = 0;
+    let begun = std::time::Instant::now();
     loop {
         let error = match store.save(batch).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                metrics::histogram!("persistence.save.duration.timer.seconds")
+                    .record(begun.elapsed().as_secs_f64());
+                return Ok(());
+            }
             Err(error) if error.is_retryable() => error,
             Err(error) => return Err(error),
         };
         failures += 1;
+        metrics::counter!("persistence.save.failures.counter").increment(1);
         tracing::warn!(%error, failures, "cannot save; nothing is done until it is saved");
         tokio::time::sleep(retry_delay(failures)).await;
     }

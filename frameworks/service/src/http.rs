@@ -6,6 +6,7 @@ mod basic_auth;
 mod body;
 mod events;
 mod identity;
+mod measure;
 mod negotiate;
 mod query;
 mod request;

@@ -14,6 +14,8 @@
 //! | know who leads | [`election::Election`], [`zookeeper::ZooKeeperConfig`] |
 //! | let followers answer for the leader | [`proxy::LeaderProxy`] |
 //! | answer HTTP, with TLS, passwords and limits | [`http::Server`], [`http::ServerConfig`], [`http::Router`], [`http::Response`] |
+//! | take flags as the originals do | [`flags::parse`], [`flags::HttpFlags`] |
+//! | show numbers as JSON and to Prometheus | [`metrics::MetricsRegistry`] |
 //! | stream events to readers who come back | [`http::EventBus`] |
 //!
 //! # Keeping state
@@ -104,7 +106,9 @@
 pub mod clock;
 pub mod election;
 pub mod event_loop;
+pub mod flags;
 pub mod http;
+pub mod metrics;
 pub mod proxy;
 pub mod store;
 pub mod zookeeper;

@@ -314,6 +314,8 @@ fn follow(
             let (chunk, cursor) = shared.ring().read(cursor, &*wants)?;
             reader.cursor.store(cursor, Ordering::Release);
             if !chunk.is_empty() {
+                metrics::counter!("http.responses.event-stream.size.counter.bytes")
+                    .increment(chunk.len() as u64);
                 return Some((chunk, (shared, reader, greeting, wants, news)));
             }
             match tokio::time::timeout(shared.config.heartbeat, news.changed()).await {

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::body::{self, Refused};
+use super::measure::Measured;
 use super::negotiate::accepts_gzip;
 use super::{BasicCredentials, Body, Connection, Handler, Identity, Query, Request, Response};
 
@@ -291,12 +292,6 @@ impl Shared {
     ) -> Result<http::Response<Body>, Incomplete> {
         let (parts, incoming) = request.into_parts();
         let limits = &self.config.limits;
-        let reading = body::read(
-            incoming,
-            &parts.headers,
-            limits.max_body_bytes,
-            limits.body_timeout,
-        );
         let mut request = Request {
             path: parts.uri.path().to_owned(),
             query: Query::new(parts.uri.query().unwrap_or_default()),
@@ -310,9 +305,18 @@ impl Shared {
             connection,
         };
         let method = request.method.clone();
+        let announced = hyper::body::Body::size_hint(&incoming).lower();
+        let measured = Measured::begin(&method, usize::try_from(announced).unwrap_or_default());
         let response = match self.admit(&mut request) {
             Err(refusal) => *refusal,
-            Ok(slot) => match reading.await {
+            Ok(slot) => match body::read(
+                incoming,
+                &parts.headers,
+                limits.max_body_bytes,
+                limits.body_timeout,
+            )
+            .await
+            {
                 Ok(body) => {
                     request.body = body;
                     let response = self.handle(request).await;
@@ -323,7 +327,9 @@ impl Shared {
                 Err(Refused::Incomplete) => return Err(Incomplete),
             },
         };
-        Ok(self.finish(response, &method, &parts.headers).await)
+        Ok(self
+            .finish(response, &method, &parts.headers, &measured)
+            .await)
     }
 
     /// Whether the request may be made at all, before its body is read.
@@ -398,14 +404,17 @@ impl Shared {
         mut response: Response,
         method: &Method,
         request: &HeaderMap,
+        measured: &Measured,
     ) -> http::Response<Body> {
         response.compare_tag(method, request);
         if let Some(origin) = &self.config.allow_origin {
             response = allow(response, origin);
         }
+        let mut is_packed = false;
         let is_plain = !response.headers.contains_key(header::CONTENT_ENCODING);
         if is_plain && self.config.is_compressing && accepts_gzip(request) {
-            if response.body.compress().await {
+            is_packed = response.body.compress().await;
+            if is_packed {
                 let gzip = HeaderValue::from_static("gzip");
                 response = response.with(header::CONTENT_ENCODING, gzip);
             }
@@ -423,6 +432,7 @@ impl Shared {
                 response.headers.insert(name.clone(), value.clone());
             }
         }
+        measured.end(&response, is_packed);
         let mut answer = http::Response::new(match *method {
             Method::HEAD => Body::empty(),
             _ => response.body,

@@ -314,3 +314,34 @@ async fn a_handler_may_be_a_type_of_its_own() {
     let server = Server::start(listener, None, config, Arc::new(Teapot)).unwrap();
     assert_eq!(ask(&server, "GET /", b"").await.status, 418);
 }
+
+#[tokio::test]
+async fn requests_are_counted() {
+    let registry = crate::metrics::MetricsRegistry::new(crate::metrics::MetricsConfig::new("m"));
+    // The runtime of this test has one thread.
+    let _recording = metrics::set_default_local_recorder(&registry);
+    let (server, _) = start(ServerConfig::default()).await;
+    ask(&server, "POST /echo", b"[1]").await;
+    ask(&server, "GET /none", b"").await;
+    ask(&server, "GET /large\nAccept-Encoding: gzip", b"").await;
+    let all = registry.to_json();
+    let count = |kind: &str, name: &str| all[kind][name]["count"].as_u64();
+    assert_eq!(
+        count("counters", "m.http.requests.size.counter.bytes"),
+        Some(3)
+    );
+    assert_eq!(count("meters", "m.http.responses.2xx.rate.meter"), Some(2));
+    assert_eq!(count("meters", "m.http.responses.4xx.rate.meter"), Some(1));
+    assert_eq!(
+        count("timers", "m.http.requests.duration.timer.seconds"),
+        Some(3)
+    );
+    assert_eq!(
+        count("timers", "m.http.requests.post.duration.timer.seconds"),
+        Some(1)
+    );
+    let packed = count("counters", "m.http.responses.size.gzipped.counter.bytes").unwrap();
+    let all_bytes = count("counters", "m.http.responses.size.counter.bytes").unwrap();
+    assert!(packed > 0 && packed < all_bytes && all_bytes < 10_000);
+    assert_eq!(all["gauges"]["m.http.requests.active.gauge"]["value"], 0);
+}
