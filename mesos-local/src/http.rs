@@ -40,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) body_timeout: Duration,
     /// How long a connection may stay idle, or take to send its headers.
     pub(crate) idle_timeout: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub(crate) write_timeout: Duration,
     /// Connections at once; more wait to be accepted.
     pub(crate) max_connections: usize,
     /// How long agreeing on TLS may take.
@@ -53,6 +55,7 @@ impl Default for Limits {
             max_header_bytes: 64 << 10,
             body_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(600),
+            write_timeout: Duration::from_secs(600),
             max_connections: 4096,
             handshake_timeout: Duration::from_secs(10),
         }
@@ -281,7 +284,7 @@ pub(crate) async fn serve<H: Handler>(
         let tls = tls.clone();
         let born = orders.borrow().generation;
         tokio::spawn(async move {
-            if let Some(ends) = open(stream, remote, tls, limits.handshake_timeout).await {
+            if let Some(ends) = open(stream, remote, tls, &limits).await {
                 serve_connection(ends, remote, handler, limits, (born, orders)).await;
             }
             drop(slot);
@@ -306,17 +309,17 @@ async fn open(
     stream: TcpStream,
     remote: SocketAddr,
     tls: Option<TlsAcceptor>,
-    timeout: Duration,
+    limits: &Limits,
 ) -> Option<(connection::Socket, Peer)> {
     // Small answers leave at once; without it each waits for the client's ack.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %remote, "cannot set TCP_NODELAY");
     }
     let Some(tls) = tls else {
-        return Some(connection::split(stream));
+        return Some(connection::split(stream, limits.write_timeout));
     };
-    match tokio::time::timeout(timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => Some(connection::split_tls(stream)),
+    match tokio::time::timeout(limits.handshake_timeout, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Some(connection::split_tls(stream, limits.write_timeout)),
         Ok(Err(error)) => {
             tracing::debug!(%error, %remote, "cannot agree on TLS");
             None

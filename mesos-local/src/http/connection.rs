@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 /// How much and how long a closing connection still reads, so that an answer
@@ -22,6 +23,34 @@ const LINGER: Duration = Duration::from_millis(500);
 pub(super) struct Socket {
     reader: Peer,
     writer: Writer,
+    patience: Patience,
+}
+
+/// Gives a client up that takes nothing of what is written to it.
+struct Patience {
+    timeout: Duration,
+    /// Since the client takes nothing.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    /// What came of a write, or that it has waited for too long.
+    fn with<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.waiting = None;
+            return written;
+        }
+        let timeout = self.timeout;
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        ready!(waiting.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 enum Writer {
@@ -54,17 +83,21 @@ impl Scissors {
     }
 }
 
-pub(super) fn split(stream: TcpStream) -> (Socket, Peer) {
+pub(super) fn split(stream: TcpStream, write_timeout: Duration) -> (Socket, Peer) {
     let (reader, writer) = stream.into_split();
-    join(Reader::Plain(reader), Writer::Plain(writer))
+    join(Reader::Plain(reader), Writer::Plain(writer), write_timeout)
 }
 
-pub(super) fn split_tls(stream: TlsStream<TcpStream>) -> (Socket, Peer) {
+pub(super) fn split_tls(stream: TlsStream<TcpStream>, write_timeout: Duration) -> (Socket, Peer) {
     let (reader, writer) = tokio::io::split(stream);
-    join(Reader::Tls(reader, None), Writer::Tls(writer))
+    join(
+        Reader::Tls(reader, None),
+        Writer::Tls(writer),
+        write_timeout,
+    )
 }
 
-fn join(reader: Reader, writer: Writer) -> (Socket, Peer) {
+fn join(reader: Reader, writer: Writer, write_timeout: Duration) -> (Socket, Peer) {
     let peer = Peer {
         reader: Arc::new(Mutex::new(reader)),
         cut: Arc::new(Notify::new()),
@@ -72,6 +105,10 @@ fn join(reader: Reader, writer: Writer) -> (Socket, Peer) {
     let socket = Socket {
         reader: peer.clone(),
         writer,
+        patience: Patience {
+            timeout: write_timeout,
+            waiting: None,
+        },
     };
     (socket, peer)
 }
@@ -180,10 +217,11 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.writer {
+        let written = match &mut self.writer {
             Writer::Plain(writer) => Pin::new(writer).poll_write(context, bytes),
             Writer::Tls(writer) => Pin::new(writer).poll_write(context, bytes),
-        }
+        };
+        self.patience.with(written, context)
     }
 
     fn poll_write_vectored(
@@ -191,10 +229,11 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.writer {
+        let written = match &mut self.writer {
             Writer::Plain(writer) => Pin::new(writer).poll_write_vectored(context, slices),
             Writer::Tls(writer) => Pin::new(writer).poll_write_vectored(context, slices),
-        }
+        };
+        self.patience.with(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -205,16 +244,18 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.writer {
+        let written = match &mut self.writer {
             Writer::Plain(writer) => Pin::new(writer).poll_flush(context),
             Writer::Tls(writer) => Pin::new(writer).poll_flush(context),
-        }
+        };
+        self.patience.with(written, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.writer {
+        let written = match &mut self.writer {
             Writer::Plain(writer) => Pin::new(writer).poll_shutdown(context),
             Writer::Tls(writer) => Pin::new(writer).poll_shutdown(context),
-        }
+        };
+        self.patience.with(written, context)
     }
 }

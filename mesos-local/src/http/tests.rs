@@ -31,6 +31,10 @@ impl Handler for Echo {
             response.body = body;
             return response;
         }
+        if request.path == "/large" {
+            // More than the kernel keeps for a client that does not read.
+            return Response::content(StatusCode::OK, "text/plain", vec![b'x'; 64 << 20]);
+        }
         if request.path == "/no-such" {
             return Response::not_found();
         }
@@ -48,6 +52,10 @@ struct Server {
 }
 
 async fn start(limits: Limits) -> Server {
+    start_with(limits, None).await
+}
+
+async fn start_with(limits: Limits, identity: Option<Identity>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let control = ServerControl::new();
@@ -56,7 +64,7 @@ async fn start(limits: Limits) -> Server {
         listener,
         Echo { streams: sender },
         limits,
-        None,
+        identity,
         control.clone(),
     ));
     Server {
@@ -174,6 +182,27 @@ async fn refuses_bodies_beyond_the_limit() {
 }
 
 #[tokio::test]
+async fn refuses_compressed_bodies_that_explode() {
+    let limits = Limits {
+        max_body_bytes: 10_000,
+        ..Limits::default()
+    };
+    let server = start(limits).await;
+    let level = flate2::Compression::default();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+    encoder.write_all(&[0; 100_000]).unwrap();
+    let body = encoder.finish().unwrap();
+    assert!(body.len() < 1000);
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let request = [head.as_bytes(), &body].concat();
+    let answer = exchange(server.address, &request, true).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
 async fn refuses_headers_beyond_the_limit_with_431() {
     let server = start(Limits::default()).await;
     let request = format!(
@@ -182,6 +211,101 @@ async fn refuses_headers_beyond_the_limit_with_431() {
     );
     let answer = exchange(server.address, request.as_bytes(), false).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    // Short ones, but too many of them.
+    let many = "X: y\r\n".repeat(1025);
+    let request = format!("GET /health HTTP/1.1\r\nHost: x\r\n{many}\r\n");
+    let answer = exchange(server.address, request.as_bytes(), false).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+/// Whatever a client leaves unsaid, its connection ends.
+#[tokio::test]
+async fn gives_clients_up_that_do_not_go_on() {
+    let limits = Limits {
+        idle_timeout: Duration::from_secs(1),
+        body_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = start(limits).await;
+    let unfinished = [
+        &b""[..],
+        b"GET / HTTP/1.1\r\nHost",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nshort",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ];
+    let answers = unfinished.map(|start| exchange(server.address, start, false));
+    for answer in futures::future::join_all(answers).await {
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    // One that has been answered may be silent for as long as any other.
+    let whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = exchange(server.address, whole, false).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn a_connection_too_many_waits_for_another_to_end() {
+    let limits = Limits {
+        max_connections: 2,
+        ..Limits::default()
+    };
+    let mut server = start(limits).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(SUBSCRIBE).await.unwrap();
+    let _first = server.streams.recv().await.unwrap();
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(SUBSCRIBE).await.unwrap();
+    let _second = server.streams.recv().await.unwrap();
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    third.write_all(SUBSCRIBE).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(50), server.streams.recv()).await;
+    assert!(early.is_err(), "the third is served beside two");
+    drop(first);
+    let served = tokio::time::timeout(PATIENCE, server.streams.recv()).await;
+    assert!(served.is_ok(), "the third is not served after the first");
+}
+
+#[tokio::test]
+async fn cuts_a_client_that_takes_nothing_of_its_answer() {
+    let limits = Limits {
+        max_connections: 1,
+        write_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = start(limits).await;
+    let mut greedy = TcpStream::connect(server.address).await.unwrap();
+    let request = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+    greedy.write_all(request).await.unwrap();
+    // There is no room for another client before that.
+    let answer = exchange(server.address, LAST, false).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    // One that reads gets it all.
+    let server = start(Limits::default()).await;
+    let request = b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = exchange(server.address, request, false).await;
+    assert!(answer.len() > 64 << 20, "{}", answer.len());
+}
+
+#[tokio::test]
+async fn gives_clients_up_that_do_not_agree_on_tls() {
+    let limits = Limits {
+        max_connections: 1,
+        handshake_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let file = |name: &str| {
+        let directory = env!("CARGO_MANIFEST_DIR");
+        format!("{directory}/tests/security/{name}.pem")
+    };
+    let (certificate, key) = (file("certificate"), file("key"));
+    let identity = Identity::read(certificate.as_ref(), key.as_ref()).unwrap();
+    let server = start_with(limits, Some(identity)).await;
+    for _ in 0..2 {
+        let answer = exchange(server.address, b"", false).await;
+        assert_eq!(answer, "");
+    }
 }
 
 #[tokio::test]
