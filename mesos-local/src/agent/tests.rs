@@ -4,6 +4,7 @@ mod api;
 mod docker;
 mod docker_executors;
 mod executors;
+mod limits;
 mod model;
 mod nested;
 mod operations;

@@ -9,5 +9,6 @@ mod operations;
 mod operator_operations;
 mod quota;
 mod sharing;
+mod subscribers;
 mod weights;
 mod world;

@@ -113,6 +113,13 @@ impl Input {
         .await;
     }
 
+    /// Announces a record of so many bytes.
+    async fn announce(&mut self, bytes: usize) {
+        let record = format!("{bytes}\n");
+        let chunk = format!("{:x}\r\n{record}\r\n", record.len());
+        self.stream.write_all(chunk.as_bytes()).await.unwrap();
+    }
+
     /// Ends the request and reads the status of its answer.
     async fn end(mut self) -> String {
         soon("the answer to an input", async {
@@ -159,6 +166,16 @@ async fn a_session_is_spoken_with_and_tells_how_it_ended() {
     assert!(out.ends_with(&format!("{id}\nhello there\n")), "{out}");
     assert_eq!(written(&records, "STDERR"), "over\n");
     assert_eq!(place.wait(&container).await, 4 << 8);
+    place.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_of_input_has_a_limit() {
+    let place = Place::new().await;
+    let _session = place.session("session", "cat", Value::Null).await;
+    let mut input = place.input(&place.inside("session")).await;
+    input.announce((4 << 20) + 1).await;
+    assert_eq!(input.end().await, "HTTP/1.1 400 Bad Request");
     place.cluster.stop().await;
 }
 

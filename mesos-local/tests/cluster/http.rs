@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mesos_local::{Cluster, ClusterConfig};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{Subscription, exchange, framework, get, operate, soon};
@@ -184,4 +184,26 @@ async fn survives_malformed_and_half_sent_requests() {
         assert_eq!(answer.status, 400, "{body:.20}");
     }
     assert_eq!(get(address, "/health").await.status, 200);
+}
+
+/// Masters and agents refuse alike what is too much.
+#[tokio::test]
+async fn bodies_and_headers_have_limits_everywhere() {
+    let cluster = Cluster::start(ClusterConfig::default()).await.unwrap();
+    for address in [cluster.master_address(), cluster.agent_addresses()[0]] {
+        let long = "x".repeat(100_000);
+        let answer = exchange(address, "GET", "/health", &[("X-Long", &long)], b"").await;
+        assert_eq!(answer.status, 431, "{address}");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let announced = (128 << 20) + 1;
+        let head = format!(
+            "POST /api/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {announced}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        let read = soon("an answer", stream.read_exact(&mut status)).await;
+        read.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 413", "{address}");
+    }
 }

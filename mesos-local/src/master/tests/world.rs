@@ -23,6 +23,8 @@ pub(super) struct World {
     heard: BTreeMap<ConnectionId, Vec<scheduler::Event>>,
     told: BTreeMap<LinkId, Vec<ToAgent>>,
     pub(super) operator_events: Vec<v1::master::Event>,
+    /// Streams that were ended.
+    pub(super) closes: Vec<ConnectionId>,
     streams: BTreeMap<ConnectionId, String>,
     next: u64,
 }
@@ -49,13 +51,21 @@ fn config(id: &str) -> MasterConfig {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A master that is told something else.
+    pub(super) fn with(change: impl FnOnce(&mut MasterConfig)) -> Self {
         let now = Timestamp::from_secs(1_000_000);
+        let mut config = config("m0");
+        change(&mut config);
         Self {
-            master: Master::new(config("m0"), now),
+            master: Master::new(config, now),
             now,
             heard: BTreeMap::new(),
             told: BTreeMap::new(),
             operator_events: Vec::new(),
+            closes: Vec::new(),
             streams: BTreeMap::new(),
             next: 1,
         }
@@ -80,6 +90,7 @@ impl World {
         }
         self.operator_events
             .extend(effects.operator_events.into_iter().map(|(_, event)| event));
+        self.closes.extend(effects.closes);
         effects.replies
     }
 
