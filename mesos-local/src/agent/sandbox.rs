@@ -3,9 +3,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown, symlink};
 use std::path::{Component, Path};
 
+use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid};
 
 use crate::agent::{Launch, Volume};
@@ -46,8 +47,14 @@ pub(crate) fn create(launch: &Launch, owner: Option<(Uid, Gid)>) -> io::Result<O
     Ok(outputs)
 }
 
-fn output(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+/// Opens one of the output files to write at its end. What lies in a sandbox is
+/// the task's to choose: a link that has taken the file's place is not followed.
+pub(crate) fn output(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path)
 }
 
 /// `runs/latest` names the newest run. A short relative target lies in the
@@ -116,4 +123,26 @@ pub(crate) fn remove(directory: &Path) -> io::Result<()> {
         let _ = fs::remove_dir(executor);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_stay_in_the_sandbox() {
+        let place = tempfile::tempdir().unwrap();
+        let sandbox = place.path().join("sandbox");
+        fs::create_dir(&sandbox).unwrap();
+        complain(&sandbox, "one");
+        complain(&sandbox, "two");
+        let stderr = sandbox.join("stderr");
+        assert_eq!(fs::read_to_string(&stderr).unwrap(), "one\ntwo\n");
+        let outside = place.path().join("outside");
+        fs::write(&outside, "kept\n").unwrap();
+        fs::remove_file(&stderr).unwrap();
+        symlink(&outside, &stderr).unwrap();
+        complain(&sandbox, "three");
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "kept\n");
+    }
 }

@@ -8,14 +8,16 @@ use futures::{Stream, StreamExt};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
+use crate::agent::sandbox::output;
+
 /// Copies until the container has nothing left to say.
 pub(super) async fn copy(
-    mut output: impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin,
+    mut written: impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin,
     directory: &Path,
 ) -> io::Result<()> {
-    let mut stdout = File::from_std(open(directory, "stdout")?);
-    let mut stderr = File::from_std(open(directory, "stderr")?);
-    while let Some(chunk) = output.next().await {
+    let mut stdout = File::from_std(output(&directory.join("stdout"))?);
+    let mut stderr = File::from_std(output(&directory.join("stderr"))?);
+    while let Some(chunk) = written.next().await {
         let (file, bytes) = match chunk.map_err(io::Error::other)? {
             LogOutput::StdErr { message } => (&mut stderr, message),
             LogOutput::StdOut { message } | LogOutput::Console { message } => {
@@ -27,13 +29,6 @@ pub(super) async fn copy(
         file.flush().await?;
     }
     Ok(())
-}
-
-fn open(directory: &Path, name: &str) -> io::Result<std::fs::File> {
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(directory.join(name))
 }
 
 #[cfg(test)]
