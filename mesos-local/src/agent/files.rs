@@ -444,6 +444,18 @@ mod tests {
     }
 
     #[test]
+    fn pieces_have_a_limit_whatever_is_asked() {
+        let place = Place::new();
+        let large = vec![b'x'; 100_000];
+        fs::write(place.work_dir.join(SANDBOX).join("large"), large).unwrap();
+        let path = place.path(&format!("{SANDBOX}/large"));
+        for length in [None, Some(99_999), Some(u64::MAX)] {
+            let piece = place.files().read(&path, 0, length).unwrap();
+            assert_eq!((piece.size, piece.data.len()), (100_000, 65_536));
+        }
+    }
+
+    #[test]
     fn lists_names_in_order() {
         let place = Place::new();
         let path = place.path(SANDBOX);

@@ -260,6 +260,28 @@ async fn killed_while_its_image_is_pulled_a_task_is_over_at_once() {
     engine.dropped("POST images").await;
 }
 
+/// Time for an image is limited as that for a file is.
+#[tokio::test]
+async fn an_image_that_does_not_come_is_given_up() {
+    let engine = Engine::start(|request| match request.route() {
+        "GET images" => refused(404, "No such image"),
+        "POST images" => Answer::fine().after("never"),
+        _ => Answer::fine(),
+    });
+    let mut place = Place::with(|config| {
+        config.docker = EngineAddress::Unix(engine.socket().to_owned());
+        config.limits.fetch_timeout = std::time::Duration::from_secs(1);
+    })
+    .await;
+    place.run(docker_task("t", |_| {}));
+    let status = place.update().await;
+    assert_eq!(
+        status.message(),
+        "Failed to launch container: pulling 'bb:latest' took too long"
+    );
+    engine.dropped("POST images").await;
+}
+
 #[tokio::test]
 async fn containers_run_on_without_their_agent_and_end_with_its_machine() {
     let engine = Engine::start(|request| match request.route() {
