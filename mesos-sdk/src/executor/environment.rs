@@ -278,6 +278,16 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_that_speaks_tls_is_spoken_to_with_tls() {
+        for name in ["LIBPROCESS_SSL_ENABLED", "SSL_ENABLED"] {
+            for (text, expected) in [("1", true), ("true", true), ("0", false)] {
+                let environment = with(&[(name, text)]).unwrap();
+                assert_eq!(environment.agent.is_https, expected, "{name}={text}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let no_agent = ExecutorEnvironment::from_vars(BASE[..2].to_vec()).unwrap_err();
         assert_eq!(

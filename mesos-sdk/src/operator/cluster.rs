@@ -70,32 +70,30 @@ impl Cluster {
     /// Takes an event in. Says whether it changed anything.
     pub fn apply(&mut self, event: &Event) -> bool {
         match event.r#type() {
-            event::Type::Subscribed => {
-                if let Some(subscribed) = &event.subscribed {
-                    *self = Self::of(subscribed);
-                }
-                event.subscribed.is_some()
-            }
+            event::Type::Subscribed => self.with(event.subscribed.as_ref(), |cluster, all| {
+                *cluster = Self::of(all.clone());
+                true
+            }),
             event::Type::AgentAdded => self.with(event.agent_added.as_ref(), |cluster, added| {
-                cluster.add_agent(&added.agent)
+                cluster.add_agent(added.agent.clone())
             }),
             event::Type::AgentRemoved => self.with(event.agent_removed.as_ref(), |cluster, it| {
                 cluster.agents.remove(&it.agent_id.value).is_some()
             }),
             event::Type::FrameworkAdded => self
                 .with(event.framework_added.as_ref(), |cluster, it| {
-                    cluster.add_framework(&it.framework)
+                    cluster.add_framework(it.framework.clone())
                 }),
             event::Type::FrameworkUpdated => self
                 .with(event.framework_updated.as_ref(), |cluster, it| {
-                    cluster.add_framework(&it.framework)
+                    cluster.add_framework(it.framework.clone())
                 }),
             event::Type::FrameworkRemoved => self
                 .with(event.framework_removed.as_ref(), |cluster, it| {
                     cluster.remove_framework(&it.framework_info)
                 }),
             event::Type::TaskAdded => self.with(event.task_added.as_ref(), |cluster, added| {
-                cluster.add_task(&added.task)
+                cluster.add_task(added.task.clone())
             }),
             event::Type::TaskUpdated => self.with(event.task_updated.as_ref(), Self::update_task),
             event::Type::Heartbeat | event::Type::Unknown => false,
@@ -106,33 +104,32 @@ impl Cluster {
         part.is_some_and(|part| change(self, part))
     }
 
-    /// All of it, as a subscription begins.
-    fn of(subscribed: &event::Subscribed) -> Self {
+    /// All of it, as a subscription begins. It is large, and taken apart.
+    pub(super) fn of(subscribed: event::Subscribed) -> Self {
         let mut cluster = Self::default();
-        let Some(state) = &subscribed.get_state else {
+        let Some(state) = subscribed.get_state else {
             return cluster;
         };
-        for agent in state.get_agents.iter().flat_map(|get| &get.agents) {
+        for agent in state.get_agents.unwrap_or_default().agents {
             cluster.add_agent(agent);
         }
-        for framework in state.get_frameworks.iter().flat_map(|get| &get.frameworks) {
+        for framework in state.get_frameworks.unwrap_or_default().frameworks {
             cluster.add_framework(framework);
         }
-        if let Some(get) = &state.get_tasks {
-            for task in get.tasks.iter().chain(&get.unreachable_tasks) {
-                cluster.add_task(task);
-            }
+        let tasks = state.get_tasks.unwrap_or_default();
+        for task in tasks.tasks.into_iter().chain(tasks.unreachable_tasks) {
+            cluster.add_task(task);
         }
         cluster
     }
 
-    fn add_agent(&mut self, agent: &get_agents::Agent) -> bool {
+    fn add_agent(&mut self, agent: get_agents::Agent) -> bool {
         let id = agent.agent_info.id.as_ref();
         let id = id.map(|id| id.value.clone()).unwrap_or_default();
         insert(&mut self.agents, id, agent)
     }
 
-    fn add_framework(&mut self, framework: &get_frameworks::Framework) -> bool {
+    fn add_framework(&mut self, framework: get_frameworks::Framework) -> bool {
         let id = framework.framework_info.id.as_ref();
         let id = id.map(|id| id.value.clone()).unwrap_or_default();
         insert(&mut self.frameworks, id, framework)
@@ -146,12 +143,15 @@ impl Cluster {
         self.frameworks.remove(&id.value).is_some() || had_tasks
     }
 
-    fn add_task(&mut self, task: &v1::Task) -> bool {
+    fn add_task(&mut self, mut task: v1::Task) -> bool {
         if is_terminal(task.state()) {
             return self.remove_task(&task.framework_id, &task.task_id);
         }
         let tasks = self.tasks.entry(task.framework_id.value.clone());
         let tasks = tasks.or_default();
+        // There may be many, and decoding leaves room for more.
+        task.statuses.shrink_to_fit();
+        task.resources.shrink_to_fit();
         insert(tasks, task.task_id.value.clone(), task)
     }
 
@@ -193,11 +193,11 @@ impl Cluster {
 }
 
 /// Says whether anything changed.
-fn insert<T: Clone + PartialEq>(map: &mut BTreeMap<String, Arc<T>>, id: String, value: &T) -> bool {
-    if map.get(&id).is_some_and(|known| **known == *value) {
+fn insert<T: PartialEq>(map: &mut BTreeMap<String, Arc<T>>, id: String, value: T) -> bool {
+    if map.get(&id).is_some_and(|known| **known == value) {
         return false;
     }
-    map.insert(id, Arc::new(value.clone()));
+    map.insert(id, Arc::new(value));
     true
 }
 

@@ -1,7 +1,7 @@
 //! The master's events, as a stream that heals itself, and the cluster as they
 //! tell it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures::Stream;
@@ -251,25 +251,29 @@ impl Changes {
 
 impl View {
     fn apply(&self, event: Event) {
-        let kind = event.r#type();
-        if kind == event::Type::Heartbeat {
+        if event.r#type() == event::Type::Heartbeat {
             return;
         }
-        self.cluster
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .apply(&event);
+        let change = if let Some(all) = event.subscribed {
+            let all = Cluster::of(all);
+            *self.write() = all;
+            // What it told is large, and is in the cluster.
+            Change::Subscribed
+        } else {
+            self.write().apply(&event);
+            Change::Event(Arc::new(event))
+        };
         self.phase.send_modify(|phase| {
             *phase = match phase {
                 Phase::Synced(count) => Phase::Synced(*count + 1),
                 Phase::NotYet | Phase::Failed(_) => Phase::Synced(0),
             };
         });
-        self.tell(match kind {
-            // What it told is large, and is in the cluster.
-            event::Type::Subscribed => Change::Subscribed,
-            _ => Change::Event(Arc::new(event)),
-        });
+        self.tell(change);
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Cluster> {
+        self.cluster.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, change: Change) {
