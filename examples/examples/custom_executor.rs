@@ -82,6 +82,7 @@ async fn main() -> Result<(), BoxError> {
         let environment = ExecutorEnvironment::take()?;
         return Ok(ExecutorDriver::new(environment).run(Squares).await?);
     }
+    mesos_examples::show_warnings();
     let address = std::env::args().nth(1);
     let address: MasterAddress = address.unwrap_or_else(|| "local".to_owned()).parse()?;
     let (address, _cluster) = mesos_local::connect(&address, Default::default()).await?;

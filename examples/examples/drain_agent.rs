@@ -42,6 +42,7 @@ impl Scheduler for Sleeper {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    mesos_examples::show_warnings();
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "local".to_owned());

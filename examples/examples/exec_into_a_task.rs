@@ -71,6 +71,7 @@ impl Scheduler for Visiting {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
+    mesos_examples::show_warnings();
     let mut args = std::env::args().skip(1);
     let address: MasterAddress = args.next().unwrap_or_else(|| "local".to_owned()).parse()?;
     let commands = args

@@ -78,6 +78,7 @@ impl Scheduler for Printed {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
+    mesos_examples::show_warnings();
     let mut args = std::env::args().skip(1);
     let address: MasterAddress = args.next().unwrap_or_else(|| "local".to_owned()).parse()?;
     let command = "for i in 1 2 3; do echo line $i; sleep 0.3; done".to_owned();

@@ -43,6 +43,7 @@ impl Scheduler for OneTask {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, BoxError> {
+    mesos_examples::show_warnings();
     let mut args = std::env::args().skip(1);
     let address: MasterAddress = args.next().unwrap_or_else(|| "local".to_owned()).parse()?;
     let command = args.next().unwrap_or_else(|| "echo hello".to_owned());

@@ -50,6 +50,7 @@ impl Scheduler for Pod {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
+    mesos_examples::show_warnings();
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "local".to_owned());
