@@ -169,3 +169,8 @@ pub mod transport;
 pub use async_trait::async_trait;
 pub use error::{CallError, Error};
 pub use mesos_proto::v1;
+
+/// The example of the README is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
