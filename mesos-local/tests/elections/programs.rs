@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use http::{HeaderMap, StatusCode, header};
 use mesos_sdk::address::HostAddress;
 use mesos_sdk::transport::{Response, Transport, TransportConfig};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 /// One process, which ends with its test.
 pub(crate) struct Program {
@@ -25,7 +27,7 @@ impl Program {
     pub(crate) fn start(group: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mesos-local"));
         command
-            .args(["--zk", group, "--zk-session-timeout", "2s"])
+            .args(["--zk", group])
             .args(["--port", "0", "--agent-port", "0"])
             .args([
                 "--allocation-interval",
@@ -48,6 +50,13 @@ impl Program {
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Ends the process in good order: it leaves the group.
+    pub(crate) fn stop(mut self) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+        self.child.wait().unwrap();
     }
 
     /// What the master answers to a GET.

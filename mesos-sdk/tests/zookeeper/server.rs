@@ -11,7 +11,7 @@ use zookeeper_client as zk;
 
 const JAR: &str = "/usr/share/java/zookeeper.jar";
 /// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server of our own, which ends with the test.
 pub(crate) struct Server {
