@@ -205,6 +205,18 @@ impl<M: Machine> Handle<M> {
         self.send(Message::Event(event)).await
     }
 
+    /// Tells what has happened, and waits until what it changed is saved, as a
+    /// status update has to be before it is acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// When the machine has stopped. Whether it was saved is not known then.
+    pub async fn tell_and_save(&self, event: M::Event) -> Result<(), Stopped> {
+        self.tell(event).await?;
+        // Messages are taken in order, and looked at after they are saved.
+        self.inspect(|_| ()).await
+    }
+
     /// Looks at the machine when all that it has done is saved: what one reader
     /// has seen no later one misses. `look` should be quick, and clone what it
     /// takes long to work on.

@@ -10,6 +10,7 @@
 //! | know their version, migrate them | [`store::Schema`] |
 //! | back them up and restore them | [`store::backup`] |
 //! | test what happens when saving fails | [`store::MemoryStore`], [`store::SimulatedDisk`] |
+//! | put all of it together in a `main` | [`run::run`], [`run::Plan`] |
 //! | own a state machine, save before anything leaves | [`event_loop::Machine`], [`event_loop::EventLoop`], [`event_loop::Handle`] |
 //! | know who leads | [`election::Election`], [`zookeeper::ZooKeeperConfig`] |
 //! | let followers answer for the leader | [`proxy::LeaderProxy`] |
@@ -17,6 +18,57 @@
 //! | take flags as the originals do | [`flags::parse`], [`flags::HttpFlags`] |
 //! | show numbers as JSON and to Prometheus | [`metrics::MetricsRegistry`] |
 //! | stream events to readers who come back | [`http::EventBus`] |
+//!
+//! # A main
+//!
+//! ```no_run
+//! # use mesos_service::event_loop::{Effects, EventLoop, Handle, Input, Machine};
+//! # struct State;
+//! # impl Machine for State {
+//! #     type Request = (); type Reply = (); type Event = (); type Action = ();
+//! #     fn step(&mut self, _: i64, _: Input<Self>, _: &mut Effects<Self>) {}
+//! #     fn wake_at_ms(&self) -> Option<i64> { None }
+//! # }
+//! # use mesos_service::http::Router;
+//! # fn router(_: Handle<State>) -> Router<()> { Router::new(()) }
+//! # fn restored(_: mesos_service::store::Entities) -> State { State }
+//! use std::sync::Arc;
+//! use clap::Parser;
+//! use mesos_service::flags::{self, FlagRules, HttpFlags};
+//! use mesos_service::run::{Begin, Place, Plan, Stop, run};
+//! use mesos_service::store::Schema;
+//!
+//! #[derive(Parser)]
+//! #[command(name = "example", rename_all = "snake_case")]
+//! struct Flags {
+//!     #[command(flatten)]
+//!     http: HttpFlags,
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let rules = FlagRules { prefix: "EXAMPLE_", ..FlagRules::default() };
+//!     let flags = flags::parse::<Flags>(&rules, std::env::args().skip(1), std::env::vars())?.flags;
+//!     let listeners = flags.http.listen().await?;
+//!     let stop = Stop::new();
+//!     stop.on_signals()?;
+//!     let plan = Plan {
+//!         place: Place::Directory("data".into()), // Or in ZooKeeper.
+//!         schema: Schema { application: "example", migrations: &[] },
+//!         election: "leader".to_owned(),
+//!         proxy: flags.http.leader_proxy("example", &listeners)?,
+//!         listeners,
+//!         stop,
+//!     };
+//!     let (event_loop, handle) = EventLoop::new();
+//!     run(plan, event_loop, Arc::new(router(handle)), async |begin: Begin| {
+//!         // Elected. What the machine wants done is done from here on.
+//!         Ok::<_, std::io::Error>((restored(begin.entities), |_action| {}))
+//!     })
+//!     .await?;
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # Keeping state
 //!
@@ -110,5 +162,6 @@ pub mod flags;
 pub mod http;
 pub mod metrics;
 pub mod proxy;
+pub mod run;
 pub mod store;
 pub mod zookeeper;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesos_sdk::address::{HostAddress, ZooKeeperAddress};
+use mesos_sdk::address::{AddressError, HostAddress, ZooKeeperAddress};
 use zookeeper_client as zk;
 
 /// How sessions are made.
@@ -25,6 +25,20 @@ impl ZooKeeperConfig {
             address,
             session_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Reads `zk://[user:password@]host[:port],../path`.
+    ///
+    /// # Errors
+    ///
+    /// When it has another form.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix("zk://") {
+            Some(rest) => rest.parse().map(Self::new),
+            None => Err(AddressError::Scheme {
+                scheme: text.split(':').next().unwrap_or_default().to_owned(),
+            }),
         }
     }
 
@@ -117,6 +131,21 @@ impl Session {
                     states.changed().await;
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_passwords_are_not_shown() {
+        let config = ZooKeeperConfig::parse("zk://me:secret@a,b:3/x/y").unwrap();
+        assert_eq!(config.address.path, "/x/y");
+        assert!(!format!("{config:?}").contains("secret"));
+        for wrong in ["a:2181/x", "zk://a", "http://a/x"] {
+            assert!(ZooKeeperConfig::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

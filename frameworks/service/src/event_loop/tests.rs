@@ -174,6 +174,17 @@ async fn it_is_woken_when_it_wants_to_be_and_at_the_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn news_can_be_waited_for_until_they_are_saved() {
+    let store = MemoryStore::new();
+    let (handle, _, _running) = start(&store, Counter::default());
+    store.set_faults(|save| (save < 5).then_some(Fault::BeforeWrite));
+    handle.tell_and_save(3).await.unwrap();
+    assert_eq!(saved(&store).unwrap(), "3");
+    store.set_faults(|_| Some(Fault::TakenOver));
+    assert_eq!(handle.tell_and_save(1).await, Err(Stopped));
+}
+
+#[tokio::test(start_paused = true)]
 async fn readers_see_only_what_is_saved() {
     let store = MemoryStore::new();
     let (handle, _, _running) = start(&store, Counter::default());

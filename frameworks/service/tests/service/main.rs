@@ -1,15 +1,19 @@
-//! The store and the election in a real ZooKeeper, which the tests start; see
-//! the server's file for when they are skipped.
+//! The store and the election in a real ZooKeeper, which the tests start, and
+//! whole instances of a small framework; see the server's file for when tests
+//! are skipped.
 
 #![expect(
     clippy::unwrap_used,
     reason = "what a test stands on may fail the test"
 )]
 
+mod alone;
 mod election;
+mod notes;
 #[path = "../../../../mesos-sdk/tests/zookeeper/server.rs"]
 mod server;
 mod store;
+mod together;
 
 use mesos_service::zookeeper::{Session, ZooKeeperConfig};
 use server::{Server, in_time};
