@@ -14,9 +14,9 @@ use v1::executor::{Event, event};
 use v1::task_status::{Reason, Source};
 
 use crate::agent::executor::{Executor, Kind, Outcome, Stage};
-use crate::agent::random::Random;
 use crate::agent::task_run::{Phase, network_info};
 use crate::agent::{Action, CallId, ContainerKey, ContainerPlan, Refusal, Signal};
+use crate::random::Random;
 use crate::time::Timestamp;
 
 /// What the agent knows of the process.

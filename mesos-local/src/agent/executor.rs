@@ -14,10 +14,10 @@ use v1::task_status::Reason;
 use crate::agent::custom::Custom;
 use crate::agent::nested::Place;
 use crate::agent::pod::Pod;
-use crate::agent::random::Random;
 pub(crate) use crate::agent::task_run::Phase;
 use crate::agent::task_run::TaskRun;
 use crate::agent::{Action, CallId, ContainerKey, ExitStatus, Finding, ProbeKind, Started};
+use crate::random::Random;
 use crate::time::Timestamp;
 
 /// How many tasks of one executor are remembered whose end is acknowledged.

@@ -8,9 +8,9 @@ use v1::executor::call::Type;
 
 use crate::agent::custom::Welcome;
 use crate::agent::executor::{Executor, Kind, Outcome, Phase};
-use crate::agent::random::Random;
 use crate::agent::{Agent, CallId, ContainerKey, Effects, Reply, drain};
 use crate::messages::FromAgent;
+use crate::random::Random;
 use crate::time::Timestamp;
 
 impl Agent {

@@ -1,34 +1,26 @@
-//! How a task becomes an executor with a sandbox, an environment and a command
-//! (`src/slave/slave.cpp`, `getExecutorInfo` and `executorEnvironment`).
+//! How a task becomes an executor with a sandbox and a command
+//! (`src/slave/slave.cpp`).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use mesos_sdk::v1;
 use v1::framework_info::capability::Type as Capability;
 use v1::task_status::{Reason, Source};
 
 use crate::agent::custom::{Custom, CustomLimits, Queued};
+use crate::agent::described::{executor_info, new_task};
 use crate::agent::docker::{self, Setting, Wanted};
+use crate::agent::environment::{Surroundings, shutdown_grace};
 use crate::agent::executor::{Executor, Kind, Outcome, Phase, Stage, Task};
 use crate::agent::framework::Framework;
 use crate::agent::nested::Place;
 use crate::agent::pod::Pod;
-use crate::agent::random::Random;
 use crate::agent::task_run::{Birth, TaskRun};
-use crate::agent::{Action, Agent, AgentLimits, ContainerKey, Effects, Image, Io, Launch, volumes};
+use crate::agent::{Action, Agent, ContainerKey, Effects, Image, Io, Launch, volumes};
+use crate::random::Random;
 use crate::security::Claims;
 use crate::time::Timestamp;
-
-/// What Apache Mesos charges a command for its executor.
-const EXECUTOR_CPUS: f64 = 0.1;
-const EXECUTOR_MEM_MIB: f64 = 32.0;
-/// How much longer than its command, once asked to end, its executor may take.
-const EXECUTOR_EXTRA_GRACE_NANOS: i64 = 2_000_000_000;
-
-/// Where commands are looked for unless the task says otherwise.
-pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Agent {
     pub(super) fn run_task(
@@ -577,262 +569,10 @@ impl Executor {
     }
 }
 
-/// The task as the read side shows it.
-fn new_task(info: &v1::TaskInfo, framework_id: &v1::FrameworkId) -> v1::Task {
-    v1::Task {
-        name: info.name.clone(),
-        task_id: info.task_id.clone(),
-        framework_id: framework_id.clone(),
-        executor_id: info.executor.as_ref().map(|info| info.executor_id.clone()),
-        agent_id: info.agent_id.clone(),
-        state: v1::TaskState::TaskStaging.into(),
-        resources: info.resources.clone(),
-        labels: info.labels.clone(),
-        discovery: info.discovery.clone(),
-        container: info.container.clone(),
-        health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy,
-        user: info
-            .command
-            .as_ref()
-            .and_then(|command| command.user.clone()),
-        limits: info.limits.clone(),
-        ..Default::default()
-    }
-}
-
-/// The executor that Mesos gives a command.
-fn executor_info(task: &v1::TaskInfo, framework_id: &v1::FrameworkId) -> v1::ExecutorInfo {
-    let command = task.command.clone().unwrap_or_default();
-    let role = task
-        .resources
-        .iter()
-        .find_map(|resource| resource.allocation_info.clone());
-    let scalar = |name: &str, value: f64| v1::Resource {
-        name: name.to_owned(),
-        r#type: v1::value::Type::Scalar.into(),
-        scalar: Some(v1::value::Scalar { value }),
-        allocation_info: role.clone(),
-        ..Default::default()
-    };
-    let grace_period = task
-        .kill_policy
-        .as_ref()
-        .and_then(|policy| policy.grace_period);
-    v1::ExecutorInfo {
-        executor_id: v1::ExecutorId {
-            value: task.task_id.value.clone(),
-        },
-        framework_id: Some(framework_id.clone()),
-        command: Some(v1::CommandInfo {
-            shell: Some(false),
-            value: Some("mesos-executor".into()),
-            arguments: vec!["mesos-executor".into()],
-            environment: command.environment.clone(),
-            user: command.user.clone(),
-            ..Default::default()
-        }),
-        resources: vec![
-            scalar("cpus", EXECUTOR_CPUS),
-            scalar("mem", EXECUTOR_MEM_MIB),
-        ],
-        name: Some(executor_name(&task.task_id.value, &command)),
-        source: Some(task.task_id.value.clone()),
-        labels: task.labels.clone(),
-        discovery: task.discovery.clone(),
-        container: task.container.clone(),
-        shutdown_grace_period: grace_period.map(|period| v1::DurationInfo {
-            nanoseconds: period
-                .nanoseconds
-                .saturating_add(EXECUTOR_EXTRA_GRACE_NANOS),
-        }),
-        ..Default::default()
-    }
-}
-
-/// `Command Executor (Task: ID) (Command: ...)`, long commands cut.
-fn executor_name(task_id: &str, command: &v1::CommandInfo) -> String {
-    const MAX: usize = 15;
-    let cut = |text: &str| {
-        if text.len() > MAX {
-            let end = (0..=MAX - 3).rev().find(|at| text.is_char_boundary(*at));
-            format!("{}...", &text[..end.unwrap_or(0)])
-        } else {
-            text.to_owned()
-        }
-    };
-    let shown = match (&command.value, command.shell()) {
-        (Some(value), true) => format!("sh -c '{}'", cut(value)),
-        (None, true) => "NO COMMAND".to_owned(),
-        (Some(value), false) => {
-            let all: Vec<&str> = std::iter::once(value.as_str())
-                .chain(command.arguments.iter().map(String::as_str))
-                .collect();
-            format!("[{}]", cut(&all.join(", ")))
-        }
-        (None, false) => "NO EXECUTABLE".to_owned(),
-    };
-    format!("Command Executor (Task: {task_id}) (Command: {shown})")
-}
-
 fn user(command: &v1::CommandInfo, framework: &v1::FrameworkInfo) -> Option<String> {
     command
         .user
         .clone()
         .or_else(|| Some(framework.user.clone()))
         .filter(|user| !user.is_empty())
-}
-
-/// What a task's environment tells of its surroundings.
-struct Surroundings<'a> {
-    config: &'a crate::agent::AgentConfig,
-    agent_id: &'a str,
-    directory: &'a Path,
-}
-
-impl Surroundings<'_> {
-    /// What an executor is told, then what its command says, which wins.
-    fn of_executor(
-        &self,
-        framework: &Framework,
-        info: &v1::ExecutorInfo,
-        command: &v1::CommandInfo,
-    ) -> Vec<(String, String)> {
-        let grace = shutdown_grace(info, &self.config.limits);
-        let mut variables = self.common(framework, &info.executor_id.value, grace);
-        add_variables(&mut variables, command.environment.as_ref());
-        variables
-    }
-
-    /// What a task is told, then what its command says, which wins.
-    fn environment(
-        &self,
-        framework: &Framework,
-        executor_id: &str,
-        task: &v1::TaskInfo,
-        command: &v1::CommandInfo,
-    ) -> Vec<(String, String)> {
-        let grace = match &task.executor {
-            Some(info) => shutdown_grace(info, &self.config.limits),
-            None => self.config.limits.executor_shutdown_grace,
-        };
-        let mut variables = self.common(framework, executor_id, grace);
-        let ip = self.config.address.ip().to_string();
-        variables.push(("MESOS_CONTAINER_IP".into(), ip));
-        variables.push(("MESOS_TASK_ID".into(), task.task_id.value.clone()));
-        let role = task.resources.iter().find_map(|resource| {
-            let allocation = resource.allocation_info.as_ref()?;
-            allocation.role.clone()
-        });
-        if let Some(role) = role {
-            variables.push(("MESOS_ALLOCATION_ROLE".into(), role));
-        }
-        add_variables(&mut variables, command.environment.as_ref());
-        variables
-    }
-
-    fn common(
-        &self,
-        framework: &Framework,
-        executor_id: &str,
-        grace: Duration,
-    ) -> Vec<(String, String)> {
-        let directory = self.directory.to_string_lossy();
-        let ip = self.config.address.ip().to_string();
-        let is_checkpointing = framework.info.checkpoint();
-        let framework_id = framework.info.id.as_ref().map_or("", |id| &id.value);
-        let grace = crate::duration::display(grace);
-        let mut variables: Vec<(String, String)> = [
-            ("PATH", PATH),
-            ("LIBPROCESS_IP", ip.as_str()),
-            ("LIBPROCESS_PORT", "0"),
-            ("MESOS_AGENT_ENDPOINT", &self.config.address.to_string()),
-            ("MESOS_CHECKPOINT", if is_checkpointing { "1" } else { "0" }),
-            ("MESOS_DIRECTORY", &directory),
-            ("MESOS_EXECUTOR_ID", executor_id),
-            ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", &grace),
-            ("MESOS_FRAMEWORK_ID", framework_id),
-            ("MESOS_HTTP_COMMAND_EXECUTOR", "0"),
-            ("MESOS_SANDBOX", &directory),
-            ("MESOS_SLAVE_ID", self.agent_id),
-            ("MESOS_SLAVE_PID", &self.config.pid()),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-        if is_checkpointing {
-            variables.push(("MESOS_RECOVERY_TIMEOUT".into(), "15mins".into()));
-            variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX".into(), "2secs".into()));
-        }
-        if self.config.is_https {
-            variables.push(("LIBPROCESS_SSL_ENABLED".into(), "1".into()));
-        }
-        variables
-    }
-}
-
-fn shutdown_grace(info: &v1::ExecutorInfo, limits: &AgentLimits) -> Duration {
-    info.shutdown_grace_period
-        .and_then(|grace| u64::try_from(grace.nanoseconds).ok())
-        .map_or(limits.executor_shutdown_grace, Duration::from_nanos)
-}
-
-/// Adds a command's own variables; a later one of the same name wins.
-pub(crate) fn add_variables(
-    variables: &mut Vec<(String, String)>,
-    environment: Option<&v1::Environment>,
-) {
-    for variable in environment.iter().flat_map(|all| &all.variables) {
-        let secret = variable
-            .secret
-            .as_ref()
-            .and_then(|secret| secret.value.as_ref())
-            .map(|value| String::from_utf8_lossy(&value.data).into_owned());
-        let Some(value) = variable.value.clone().or(secret) else {
-            continue;
-        };
-        variables.retain(|(name, _)| *name != variable.name);
-        variables.push((variable.name.clone(), value));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn command(shell: bool, value: &str, arguments: &[&str]) -> v1::CommandInfo {
-        v1::CommandInfo {
-            shell: Some(shell),
-            value: Some(value.into()),
-            arguments: arguments.iter().map(ToString::to_string).collect(),
-            ..Default::default()
-        }
-    }
-
-    /// Names of the captures of `/containers` and GET_EXECUTORS.
-    #[test]
-    fn executors_are_named_after_their_command() {
-        assert_eq!(
-            executor_name("task-observed", &command(true, "echo out; echo err", &[])),
-            "Command Executor (Task: task-observed) (Command: sh -c 'echo out; ec...')"
-        );
-        assert_eq!(
-            executor_name("task-dup", &command(true, "sleep 5", &[])),
-            "Command Executor (Task: task-dup) (Command: sh -c 'sleep 5')"
-        );
-    }
-
-    #[test]
-    fn the_last_variable_of_a_name_wins() {
-        let mut variables = vec![("A".to_owned(), "1".to_owned())];
-        let environment = v1::Environment {
-            variables: vec![v1::environment::Variable {
-                name: "A".into(),
-                value: Some("2".into()),
-                ..Default::default()
-            }],
-        };
-        add_variables(&mut variables, Some(&environment));
-        assert_eq!(variables, [("A".to_owned(), "2".to_owned())]);
-    }
 }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use mesos_sdk::v1;
 
+use crate::agent::environment::add_variables;
 use crate::agent::executor::{Kind, Phase};
-use crate::agent::launch::add_variables;
 use crate::agent::{Action, Agent, CallId, ContainerKey, Effects, ExitStatus, Io, Launch, Signal};
 
 /// A call about a container.
@@ -230,7 +230,7 @@ impl Agent {
             .join(container.name());
         let ip = self.config.address.ip().to_string();
         let environment = [
-            ("PATH", crate::agent::launch::PATH),
+            ("PATH", crate::agent::environment::PATH),
             ("LIBPROCESS_IP", ip.as_str()),
             ("MESOS_CONTAINER_IP", ip.as_str()),
         ];

@@ -12,9 +12,9 @@ use mesos_sdk::status::is_terminal;
 use mesos_sdk::v1;
 
 use crate::agent::executor::{LaunchFailure, Outcome};
-use crate::agent::random::Random;
 use crate::agent::task_run::{Phase, TaskRun};
 use crate::agent::{ContainerKey, ExitStatus, Finding, ProbeKind};
+use crate::random::Random;
 use crate::time::Timestamp;
 
 /// The task groups of one executor.

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use tokio::net::TcpStream;
 
 use crate::agent::docker::Neighbour;
-use crate::agent::launch::add_variables;
+use crate::agent::environment::add_variables;
 use crate::agent::process::{Account, Group, build};
 use crate::agent::{Finding, Probe, Warden};
 

@@ -16,8 +16,8 @@ use v1::task_status::{Reason, Source};
 use crate::agent::checks::{Check, Finding, HealthCheck, empty_check_status};
 use crate::agent::executor::{LaunchFailure, Outcome};
 use crate::agent::nested::Place;
-use crate::agent::random::Random;
 use crate::agent::{Action, ContainerKey, ContainerPlan, ExitStatus, ProbeKind, Refusal, Signal};
+use crate::random::Random;
 use crate::time::Timestamp;
 
 /// A task and its command.

@@ -6,8 +6,8 @@ use v1::task_status::Reason;
 
 use super::Custom;
 use crate::agent::executor::{Executor, Kind, Outcome};
-use crate::agent::random::Random;
 use crate::agent::{Action, ContainerPlan, ExitStatus, Refusal};
+use crate::random::Random;
 use crate::time::Timestamp;
 
 impl Custom {

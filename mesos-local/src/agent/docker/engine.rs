@@ -301,7 +301,7 @@ impl Engine {
                 .collect()
         };
         let mut variables = Vec::new();
-        crate::agent::launch::add_variables(&mut variables, command.environment.as_ref());
+        crate::agent::environment::add_variables(&mut variables, command.environment.as_ref());
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             attach_stderr: Some(true),

@@ -13,7 +13,7 @@ use v1::container_info::docker_info::Network;
 
 use super::parameters;
 use crate::agent::Volume;
-use crate::agent::launch::add_variables;
+use crate::agent::environment::add_variables;
 
 /// Where a container sees its sandbox.
 const SANDBOX: &str = "/mnt/mesos/sandbox";

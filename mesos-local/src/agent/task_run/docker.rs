@@ -5,8 +5,8 @@ use mesos_sdk::v1;
 
 use super::{Dockered, Phase, TaskRun};
 use crate::agent::executor::Outcome;
-use crate::agent::random::Random;
 use crate::agent::{Action, ExitStatus, Refusal, Signal, Started};
+use crate::random::Random;
 use crate::time::Timestamp;
 
 impl TaskRun {
