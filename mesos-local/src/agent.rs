@@ -71,7 +71,7 @@ use executor::{LaunchFailure, Phase};
 use framework::Framework;
 use nested::Nested;
 use operations::Operations;
-use recovery::Recovery;
+use recovery::Presence;
 use updates::Updates;
 use usage::{System, Usage};
 
@@ -92,7 +92,7 @@ pub struct Agent {
     streams: BTreeMap<CallId, ContainerKey>,
     /// Ends of executors that no master has been told of.
     exits: Vec<FromAgent>,
-    recovery: Option<Recovery>,
+    presence: Presence,
     nested: Nested,
     updates: Updates,
     checkpointed_resources: Vec<v1::Resource>,
@@ -151,7 +151,7 @@ impl Agent {
             timers: BTreeSet::new(),
             streams: BTreeMap::new(),
             exits: Vec::new(),
-            recovery: None,
+            presence: Presence::Here,
             nested: Nested::default(),
             updates: Updates::new(),
             checkpointed_resources: Vec::new(),
@@ -198,9 +198,9 @@ impl Agent {
             Link::Disconnected | Link::Registered => None,
         };
         let timer = self.timers.first().map(|(at, _)| *at);
-        let recovery = self.recovery.map(|recovery| recovery.ends_at);
+        let presence = self.presence.wake_at();
         let updates = [self.updates.wake_at(), self.operations.wake_at()];
-        [registration, timer, recovery, self.logging.ends_at()]
+        [registration, timer, presence, self.logging.ends_at()]
             .into_iter()
             .chain(updates)
             .flatten()
@@ -269,8 +269,13 @@ impl Agent {
             }
             Input::Exited { container, status } => {
                 self.container_exited(&container, status, &mut effects);
+                let is_out_of_reach = self.is_out_of_reach();
                 self.with_executor(now, &container, &mut effects, |executor, random| {
-                    executor.exited(now, &container, status, random)
+                    if is_out_of_reach && executor.leaves_at_once() {
+                        executor.lost(now, random)
+                    } else {
+                        executor.exited(now, &container, status, random)
+                    }
                 });
             }
             Input::Probed {
@@ -341,18 +346,7 @@ impl Agent {
                 self.shut_down_framework(now, &framework_id, effects);
             }
             ToAgent::UpdateFramework { framework } => {
-                let id = framework.id.clone().unwrap_or_default().value;
-                if let Some(known) = self.frameworks.get_mut(&id) {
-                    known.info = framework;
-                }
-                // A scheduler that has subscribed again is told at once what it
-                // has not acknowledged.
-                self.updates.resume_framework(
-                    now,
-                    &id,
-                    &self.config.limits,
-                    &mut effects.to_master,
-                );
+                self.update_framework(now, framework, effects);
             }
             ToAgent::ApplyOperation {
                 framework_id,
@@ -398,6 +392,12 @@ impl Agent {
                     .frameworks
                     .values()
                     .flat_map(Framework::tasks)
+                    .collect(),
+                completed_tasks: self
+                    .completed_frameworks
+                    .iter()
+                    .flat_map(|framework| &framework.completed)
+                    .flat_map(|executor| executor.completed_tasks.iter().cloned())
                     .collect(),
             }
         });
@@ -445,6 +445,7 @@ impl Agent {
     }
 
     fn due(&mut self, now: Timestamp, effects: &mut Effects) {
+        self.give_the_agent_up(now, effects);
         if let Link::Registering { retry_at, delay } = self.link
             && retry_at <= now
         {

@@ -13,8 +13,10 @@ mod links;
 mod master_shell;
 mod network;
 mod places;
+mod plan;
 mod registry_store;
 mod running;
+mod seat;
 mod uplink;
 
 use std::io;
@@ -30,7 +32,8 @@ pub use config::{AgentSpec, ClusterConfig};
 pub(crate) use election::Standing;
 pub(crate) use master_shell::MasterHandle;
 
-use running::{Order, Plan};
+use plan::Plan;
+use running::Order;
 
 /// A running cluster. It stops, and every task with it, when it is dropped.
 ///
@@ -209,6 +212,20 @@ impl Cluster {
         self.order(Order::FailOverMaster).await;
     }
 
+    /// Ends the master without a word, as `kill -9` does, and keeps its registry:
+    /// every connection ends, and whoever calls is hung up on until
+    /// [`start_master`](Self::start_master). With ZooKeeper the master leaves
+    /// the election and stands again at once.
+    pub async fn kill_master(&self) {
+        self.order(Order::KillMaster).await;
+    }
+
+    /// Starts the master again. As without ZooKeeper, agents look for it once
+    /// the one that they knew has been silent for all of the ping timeouts.
+    pub async fn start_master(&self) {
+        self.order(Order::StartMaster).await;
+    }
+
     /// Lets an agent leave in good order: its tasks are killed and lost, and it
     /// is removed. [`start_agent`](Self::start_agent) brings it back.
     ///
@@ -238,6 +255,13 @@ impl Cluster {
     /// reported as failed to frameworks that checkpoint.
     pub async fn start_agent(&self, index: usize) {
         self.order_agent(index, Order::StartAgent).await;
+    }
+
+    /// Puts another agent in the place of one, on the same address and with an
+    /// empty work directory, so that it has another id. Executors of the old
+    /// one that still run are nobody's and end with the cluster.
+    pub async fn replace_agent(&self, index: usize) {
+        self.order_agent(index, Order::ReplaceAgent).await;
     }
 
     /// Loses every message between the master and an agent from now on. Neither

@@ -183,6 +183,9 @@ pub enum FromAgent {
         /// update nobody has acknowledged.
         #[serde(with = "as_json::many")]
         tasks: Vec<v1::Task>,
+        /// Tasks of frameworks that have nothing here any more.
+        #[serde(with = "as_json::many")]
+        completed_tasks: Vec<v1::Task>,
     },
     /// The agent leaves in good order.
     Unregister,
@@ -345,6 +348,7 @@ mod tests {
             frameworks: vec![v1::FrameworkInfo::default()],
             executors: vec![],
             tasks: vec![v1::Task::default()],
+            completed_tasks: vec![],
         });
         there_and_back(&FromAgent::StatusUpdate {
             framework_id: ids::framework_id("f"),

@@ -41,6 +41,8 @@ pub struct AgentConfig {
     pub tokens: Option<TokenKey>,
     /// Whether the agent's HTTP API is in TLS.
     pub is_https: bool,
+    /// The executors of commands use the executor API.
+    pub http_command_executor: bool,
     /// Where the Docker engine listens that runs containers.
     pub docker: EngineAddress,
     /// Limits and delays.
@@ -72,6 +74,8 @@ pub struct AgentLimits {
     pub executor_registration_timeout: Duration,
     /// How long it may take to subscribe again when the agent was away.
     pub executor_reregistration_timeout: Duration,
+    /// How long executors wait for an agent that is away.
+    pub recovery_timeout: Duration,
     /// How long it may take to end when it was told to.
     pub executor_shutdown_grace: Duration,
     /// How often it is told that the connection lives.
@@ -102,6 +106,7 @@ impl Default for AgentLimits {
             kill_grace: Duration::from_secs(3),
             executor_registration_timeout: Duration::from_secs(60),
             executor_reregistration_timeout: Duration::from_secs(2),
+            recovery_timeout: Duration::from_secs(15 * 60),
             executor_shutdown_grace: Duration::from_secs(5),
             executor_heartbeat: Duration::from_secs(30 * 60),
             executor_buffer_bytes: 64 << 20,

@@ -82,7 +82,10 @@ impl Surroundings<'_> {
             ("MESOS_EXECUTOR_ID", executor_id),
             ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", &grace),
             ("MESOS_FRAMEWORK_ID", framework_id),
-            ("MESOS_HTTP_COMMAND_EXECUTOR", "0"),
+            (
+                "MESOS_HTTP_COMMAND_EXECUTOR",
+                one(self.config.http_command_executor),
+            ),
             ("MESOS_SANDBOX", &directory),
             ("MESOS_SLAVE_ID", self.agent_id),
             ("MESOS_SLAVE_PID", &self.config.pid()),
@@ -91,7 +94,8 @@ impl Surroundings<'_> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
         if is_checkpointing {
-            variables.push(("MESOS_RECOVERY_TIMEOUT".into(), "15mins".into()));
+            let timeout = crate::duration::display(self.config.limits.recovery_timeout);
+            variables.push(("MESOS_RECOVERY_TIMEOUT".into(), timeout));
             variables.push(("MESOS_SUBSCRIPTION_BACKOFF_MAX".into(), "2secs".into()));
         }
         if self.config.is_https {

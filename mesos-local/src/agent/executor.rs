@@ -370,6 +370,16 @@ impl Executor {
         }
     }
 
+    /// The framework is told nothing any more: the read side shows the task as
+    /// it was told of last, but it may be over.
+    pub(crate) fn conclude(&mut self, status: &v1::TaskStatus) {
+        if let Some(task) = self.tasks.get_mut(&status.task_id.value)
+            && is_terminal(status.state())
+        {
+            task.stage = Stage::Terminated;
+        }
+    }
+
     /// Moves tasks that are over, and of which nothing waits for an
     /// acknowledgement, to the completed ones.
     pub(crate) fn complete_tasks(&mut self, is_waiting: impl Fn(&str) -> bool) {

@@ -60,7 +60,11 @@ impl Agent {
         }
         for mut status in outcome.statuses {
             drain::explain(self.draining, is_aware, &mut status);
-            executor.record(&status);
+            if is_silent {
+                executor.conclude(&status);
+            } else {
+                executor.record(&status);
+            }
             self.counters.count(status.state());
             if !is_silent {
                 self.updates.push(

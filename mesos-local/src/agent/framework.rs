@@ -8,6 +8,7 @@ use v1::framework_info::capability::Type as Capability;
 
 use crate::agent::executor::{Executor, Phase, Task};
 use crate::agent::{Action, Agent, Effects};
+use crate::time::Timestamp;
 
 /// A framework that has, or had, executors here.
 #[derive(Debug)]
@@ -105,6 +106,22 @@ impl Agent {
         });
         framework.info = info;
         framework
+    }
+
+    /// A framework has subscribed again, or was known to the master when the
+    /// agent registered again: whatever is not acknowledged is sent at once.
+    pub(super) fn update_framework(
+        &mut self,
+        now: Timestamp,
+        info: v1::FrameworkInfo,
+        effects: &mut Effects,
+    ) {
+        let id = info.id.clone().unwrap_or_default().value;
+        if let Some(known) = self.frameworks.get_mut(&id) {
+            known.info = info;
+            self.updates
+                .resume(now, &self.config.limits, &mut effects.to_master);
+        }
     }
 
     /// Moves what is over, and has been acknowledged, to what is completed: the

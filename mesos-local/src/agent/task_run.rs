@@ -456,11 +456,13 @@ impl TaskRun {
                 .statuses
                 .push(self.status(now, v1::TaskState::TaskKilling, random));
         }
+        // The default executor kills a task whose time is over without asking.
+        let is_asked = cause != Cause::CompletionTime || !self.is_nested;
         self.kill = Some(Kill {
             cause,
             since: now,
             grace,
-            escalate_at: Some(now + grace),
+            escalate_at: is_asked.then_some(now + grace),
         });
         if self.is_starting() {
             // There is nothing yet that a signal could reach.
@@ -468,7 +470,11 @@ impl TaskRun {
         }
         outcome.actions.push(Action::Signal {
             container: self.container.clone(),
-            signal: Signal::Terminate,
+            signal: if is_asked {
+                Signal::Terminate
+            } else {
+                Signal::Kill
+            },
         });
         outcome
     }

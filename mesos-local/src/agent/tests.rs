@@ -36,6 +36,7 @@ fn config(work_dir: &Path) -> AgentConfig {
         resources_flag: String::new(),
         attributes_flag: String::new(),
         seed: 7,
+        http_command_executor: false,
         switch_user: true,
         tokens: None,
         is_https: false,

@@ -117,7 +117,7 @@ impl Updates {
         }
     }
 
-    /// A master is there: the oldest update of every stream is sent again.
+    /// A master is there, or a framework is again: the oldest update of every stream is sent again.
     pub(crate) fn resume(
         &mut self,
         now: Timestamp,
@@ -127,29 +127,6 @@ impl Updates {
         self.pause();
         self.is_paused = false;
         let keys: Vec<TaskKey> = self.streams.keys().cloned().collect();
-        for key in keys {
-            self.send(now, &key, limits.update_retry_min, out);
-        }
-    }
-
-    /// A framework is there again: its oldest updates are sent again.
-    pub(crate) fn resume_framework(
-        &mut self,
-        now: Timestamp,
-        framework_id: &str,
-        limits: &AgentLimits,
-        out: &mut Vec<FromAgent>,
-    ) {
-        if self.is_paused {
-            return;
-        }
-        let keys: Vec<TaskKey> = self
-            .streams
-            .keys()
-            .filter(|(owner, _)| owner == framework_id)
-            .cloned()
-            .collect();
-        self.retries.retain(|(_, (owner, _))| owner != framework_id);
         for key in keys {
             self.send(now, &key, limits.update_retry_min, out);
         }

@@ -69,6 +69,15 @@ pub struct ClusterConfig {
     pub stream_buffer_bytes: usize,
     /// Between SIGTERM and SIGKILL where a task's kill policy does not say.
     pub kill_grace: Duration,
+    /// How long an executor may take to subscribe after it was started.
+    pub executor_registration_timeout: Duration,
+    /// How long it may take to subscribe again after its agent was away.
+    pub executor_reregistration_timeout: Duration,
+    /// How long it may take to end when it was told to, where it does not say.
+    pub executor_shutdown_grace: Duration,
+    /// The executors of commands use the executor API, and what they have to say
+    /// waits for an agent that is away (`--http_command_executor`).
+    pub http_command_executor: bool,
     /// How long after a status update was sent without being acknowledged it is
     /// sent again, the first time; then it doubles up to ten minutes.
     pub update_retry: Duration,
@@ -107,6 +116,10 @@ impl Default for ClusterConfig {
             max_unreachable_tasks_per_framework: 1000,
             stream_buffer_bytes: 256 << 20,
             kill_grace: Duration::from_secs(3),
+            executor_registration_timeout: Duration::from_secs(60),
+            executor_reregistration_timeout: Duration::from_secs(2),
+            executor_shutdown_grace: Duration::from_secs(5),
+            http_command_executor: false,
             update_retry: Duration::from_secs(10),
             docker_socket: None,
             switch_user: true,

@@ -113,6 +113,8 @@ enum Order {
     Attach(LinkId, ToAgentEnd),
     Snapshot(Option<String>, oneshot::Sender<Box<Snapshot>>),
     FailOver(oneshot::Sender<()>),
+    Die(oneshot::Sender<()>),
+    ComeBack(oneshot::Sender<()>),
     /// Who this master is to be in its next reign.
     NextReign(oneshot::Sender<v1::MasterInfo>),
     /// Begin that reign.
@@ -308,6 +310,21 @@ impl MasterHandle {
         let _ = wait.await;
     }
 
+    /// Nobody leads: all but the registry is forgotten, until
+    /// [`MasterHandle::come_back`].
+    pub(super) async fn die(&self) {
+        let (done, wait) = oneshot::channel();
+        self.order(Order::Die(done));
+        let _ = wait.await;
+    }
+
+    /// A master that has the registry leads again.
+    pub(super) async fn come_back(&self) {
+        let (done, wait) = oneshot::channel();
+        self.order(Order::ComeBack(done));
+        let _ = wait.await;
+    }
+
     /// Who the master is to be in its next reign.
     pub(super) async fn next_reign(&self) -> Result<v1::MasterInfo, String> {
         let (reply, answer) = oneshot::channel();
@@ -460,6 +477,17 @@ impl Shell {
             Order::FailOver(done) => {
                 self.generation += 1;
                 self.begin_reign(self.master.registry());
+                let _ = done.send(());
+            }
+            Order::Die(done) => {
+                self.begin_reign(self.master.registry());
+                self.reigns = false;
+                let _ = done.send(());
+            }
+            Order::ComeBack(done) => {
+                self.generation += 1;
+                self.begin_reign(self.master.registry());
+                self.reigns = true;
                 let _ = done.send(());
             }
             Order::NextReign(reply) => {

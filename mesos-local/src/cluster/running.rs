@@ -2,201 +2,40 @@
 //! agents and their servers live, and which carries out orders.
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesos_sdk::resources::Resources;
-use mesos_sdk::transport::{TlsConfig, Transport, TransportConfig};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::Error;
 use super::election::{AbortOnDrop, ElectionHandle, ElectionPlan, Standing};
 use super::master_shell::{MasterHandle, MasterPlan};
 use super::network::{Partition, Weather, link};
-use super::places::{self, Place};
+use super::plan::{Plan, wire};
+use super::seat::Seat;
 use super::uplink::{Follower, Wire};
-use super::{AgentPlace, ClusterConfig, Error};
-use crate::agent::{
-    self, AgentConfig, AgentHandle, AgentLimits, AgentShell, EngineAddress, MasterLink, Warden,
-};
+use crate::agent::{self, AgentConfig, AgentHandle, AgentShell, MasterLink, Warden};
 use crate::http::{Limits, ServerControl, serve};
-use crate::master_api::{self, MasterApi};
-use crate::scratch;
-use crate::security::{Guard, Security, TokenKey};
-use crate::version::MESOS_VERSION;
+use crate::security::{Guard, Security};
 
 /// What the cluster is told. Each order is answered when it is carried out.
 #[derive(Debug)]
 pub(super) enum Order {
     Stop(oneshot::Sender<()>),
     FailOverMaster(oneshot::Sender<()>),
+    KillMaster(oneshot::Sender<()>),
+    StartMaster(oneshot::Sender<()>),
     StopAgent(usize, oneshot::Sender<()>),
     KillAgent(usize, oneshot::Sender<()>),
     CrashAgent(usize, oneshot::Sender<()>),
     StartAgent(usize, oneshot::Sender<()>),
+    ReplaceAgent(usize, oneshot::Sender<()>),
     PartitionAgent(usize, oneshot::Sender<()>),
     HealAgent(usize, oneshot::Sender<()>),
     DelayUpdates(Duration, oneshot::Sender<()>),
     DropUpdates(usize, oneshot::Sender<()>),
     CutConnections(oneshot::Sender<()>),
-}
-
-/// Everything that can be refused before anything runs: sockets that listen,
-/// resources that make sense, a directory.
-#[derive(Debug)]
-pub(super) struct Plan {
-    config: ClusterConfig,
-    master: Place,
-    agents: Vec<PlannedAgent>,
-    work_dir: PathBuf,
-    /// Goes with a plan that comes to nothing.
-    temporary: Option<TempDir>,
-}
-
-#[derive(Debug)]
-struct PlannedAgent {
-    place: Place,
-    config: AgentConfig,
-}
-
-impl Plan {
-    pub(super) fn new(config: ClusterConfig) -> Result<Self, Error> {
-        let master = places::master(&config)?;
-        let (work_dir, temporary) = work_dir(&config)?;
-        let seed = config.seed.unwrap_or_else(random_seed);
-        let docker = engine(&config)?;
-        let count = config.agents.len();
-        let tokens = match config.security.authenticate_executors {
-            true => Some(TokenKey::random().map_err(|source| Error::Start {
-                what: "with tokens for executors".to_owned(),
-                source,
-            })?),
-            false => None,
-        };
-        let mut agents = Vec::with_capacity(count);
-        for (index, spec) in config.agents.iter().enumerate() {
-            let place = places::agent(&config, index)?;
-            let resources = spec.offered(index, count)?;
-            let agent = AgentConfig {
-                hostname: place.hostname.clone(),
-                address: place.address,
-                resources_flag: Resources::from(resources.clone()).to_string(),
-                resources,
-                attributes: spec.parsed_attributes()?,
-                attributes_flag: spec.attributes.clone().unwrap_or_default(),
-                domain: spec.domain.clone(),
-                work_dir: work_dir.join(format!("agent-{index}")),
-                master: match &config.zookeeper {
-                    Some(group) => group.to_string(),
-                    None => master.address.to_string(),
-                },
-                version: MESOS_VERSION.to_owned(),
-                seed: seed.wrapping_add(index as u64 + 1),
-                tokens: tokens.clone(),
-                is_https: config.security.identity.is_some(),
-                switch_user: config.switch_user && nix::unistd::Uid::effective().is_root(),
-                docker: docker.clone(),
-                limits: AgentLimits {
-                    kill_grace: config.kill_grace,
-                    update_retry_min: config.update_retry,
-                    ..AgentLimits::default()
-                },
-            };
-            agents.push(PlannedAgent {
-                place,
-                config: agent,
-            });
-        }
-        Ok(Self {
-            config: ClusterConfig {
-                seed: Some(seed),
-                ..config
-            },
-            master,
-            agents,
-            work_dir,
-            temporary,
-        })
-    }
-
-    pub(super) fn master_address(&self) -> SocketAddr {
-        self.master.address
-    }
-
-    pub(super) fn work_dir(&self) -> &Path {
-        &self.work_dir
-    }
-
-    pub(super) fn agents(&self) -> Vec<AgentPlace> {
-        let place = |(index, agent): (usize, &PlannedAgent)| AgentPlace {
-            index,
-            address: agent.place.address,
-            hostname: agent.place.hostname.clone(),
-            resources: agent.config.resources_flag.clone(),
-        };
-        self.agents.iter().enumerate().map(place).collect()
-    }
-}
-
-/// The work directory, and what removes it when it is a temporary one.
-fn work_dir(config: &ClusterConfig) -> Result<(PathBuf, Option<TempDir>), Error> {
-    let refuse = |source| Error::Start {
-        what: "in the work directory".to_owned(),
-        source,
-    };
-    match &config.work_dir {
-        Some(directory) => {
-            std::fs::create_dir_all(directory).map_err(refuse)?;
-            let directory = directory.canonicalize().map_err(refuse)?;
-            Ok((directory, None))
-        }
-        None => {
-            let mut builder = tempfile::Builder::new();
-            builder.prefix("mesos-local-");
-            let directory = builder
-                .tempdir_in(scratch::parent())
-                .or_else(|_| builder.tempdir())
-                .map_err(refuse)?;
-            Ok((directory.path().to_owned(), Some(directory)))
-        }
-    }
-}
-
-/// How agents reach a master in another process.
-fn wire(config: &ClusterConfig) -> Wire {
-    let pings = config.max_agent_ping_timeouts.saturating_add(1);
-    Wire {
-        transport: Transport::new(TransportConfig {
-            connect_timeout: config.agent_ping_timeout,
-            request_timeout: config.agent_ping_timeout,
-            tls: TlsConfig {
-                ca_file: config.security.ca_file.clone(),
-            },
-            ..TransportConfig::default()
-        }),
-        credentials: config.security.agent_credential.as_client(),
-        silence: config.agent_ping_timeout.saturating_mul(pings),
-    }
-}
-
-/// The Docker engine's address. What the environment names is for all programs;
-/// one that this program cannot use, such as `ssh://`, is an engine for others.
-fn engine(config: &ClusterConfig) -> Result<EngineAddress, Error> {
-    if let Some(text) = &config.docker_socket {
-        return text.parse().map_err(Error::Docker);
-    }
-    let named = std::env::var("DOCKER_HOST").ok();
-    let address = named.and_then(|text| text.parse().ok());
-    Ok(address.unwrap_or_default())
-}
-
-/// From the operating system, by way of a UUID.
-fn random_seed() -> u64 {
-    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-    high ^ low
 }
 
 /// Runs a cluster until it is told to stop or nobody can tell it anything.
@@ -230,12 +69,22 @@ pub(super) fn run(
         };
         let _ = report.send(Ok(()));
         let mut stopped = None;
-        while let Some(order) = orders.recv().await {
-            if let Order::Stop(done) = order {
-                stopped = Some(done);
-                break;
+        loop {
+            let order = tokio::select! {
+                order = orders.recv() => order,
+                () = running.seat.noticed() => {
+                    running.connect_all();
+                    continue;
+                }
+            };
+            match order {
+                None => break,
+                Some(Order::Stop(done)) => {
+                    stopped = Some(done);
+                    break;
+                }
+                Some(order) => running.carry_out(order).await,
             }
-            running.carry_out(order).await;
         }
         running.stop().await;
         if let Some(done) = stopped {
@@ -248,9 +97,11 @@ pub(super) fn run(
 
 struct Running {
     master: MasterHandle,
+    seat: Seat,
     election: Option<Election>,
-    server: ServerControl,
     agents: Vec<RunningAgent>,
+    /// Agents that others have replaced, whose executors run on.
+    replaced: Vec<AgentHandle>,
     security: Arc<Security>,
     weather: Arc<Weather>,
     warden: Arc<Warden>,
@@ -296,7 +147,6 @@ impl Running {
             let _ = temporary.keep();
         }
         let weather = Arc::new(Weather::default());
-        let server = ServerControl::new();
         let security = Arc::new(plan.config.security.clone());
         let (tell, standing) = watch::channel(Standing::Nobody);
         let master_plan = MasterPlan::new(
@@ -320,22 +170,18 @@ impl Running {
             standing,
             wire: wire(&plan.config),
         });
-        tokio::spawn(serve(
-            TcpListener::from_std(plan.master.listener)?,
-            Guard::new(
-                MasterApi::new(master.clone()),
-                Arc::clone(&security),
-                master_api::realm,
-            ),
-            Limits::default(),
-            security.identity.clone(),
-            server.clone(),
-        ));
+        let seat = Seat::take(
+            master.clone(),
+            plan.master.listener,
+            Arc::clone(&security),
+            plan.config.agent_ping_timeout * plan.config.max_agent_ping_timeouts,
+        )?;
         let mut running = Self {
             master,
+            seat,
             election,
-            server,
             agents: Vec::new(),
+            replaced: Vec::new(),
             security,
             weather,
             warden,
@@ -366,9 +212,21 @@ impl Running {
                     Some(election) => election.handle.resign().await,
                     None => self.master.fail_over().await,
                 }
-                self.server.cut_connections();
-                for index in 0..self.agents.len() {
-                    self.connect(index);
+                self.seat.cut_connections();
+                self.connect_all();
+                done
+            }
+            Order::KillMaster(done) => {
+                match &self.election {
+                    Some(election) => election.handle.resign().await,
+                    None => self.seat.leave().await,
+                }
+                self.seat.cut_connections();
+                done
+            }
+            Order::StartMaster(done) => {
+                if let Err(error) = self.seat.come_back().await {
+                    tracing::error!(%error, "cannot start the master again");
                 }
                 done
             }
@@ -392,6 +250,12 @@ impl Running {
                 }
                 done
             }
+            Order::ReplaceAgent(index, done) => {
+                if let Err(error) = self.replace_agent(index).await {
+                    tracing::error!(index, %error, "cannot start another agent");
+                }
+                done
+            }
             Order::PartitionAgent(index, done) => {
                 self.agents[index].partition.set(true);
                 done
@@ -410,7 +274,7 @@ impl Running {
                 done
             }
             Order::CutConnections(done) => {
-                self.server.cut_connections();
+                self.seat.cut_connections();
                 done
             }
         };
@@ -452,6 +316,25 @@ impl Running {
         Ok(())
     }
 
+    /// Starts an agent that knows nothing of the one at its place, which has
+    /// ended without a word.
+    async fn replace_agent(&mut self, index: usize) -> io::Result<()> {
+        self.end_agent(index, End::Alone).await;
+        let count = self.replaced.len() as u64 + 1;
+        let agent = &mut self.agents[index];
+        self.replaced.extend(agent.handle.take());
+        let name = format!("agent-{index}-{count}");
+        agent.config.work_dir.set_file_name(name);
+        agent.config.seed = agent.config.seed.rotate_left(32) ^ count;
+        self.start_agent(index).await
+    }
+
+    fn connect_all(&self) {
+        for index in 0..self.agents.len() {
+            self.connect(index);
+        }
+    }
+
     /// Lays a new link between an agent and the master; the old one is no more.
     fn connect(&self, index: usize) {
         let agent = &self.agents[index];
@@ -480,11 +363,13 @@ impl Running {
         let agent = &mut self.agents[index];
         agent.server.stop();
         agent.follower = None;
-        if let Some(handle) = agent.handle.as_ref().filter(|_| agent.is_up) {
+        if let Some(handle) = &agent.handle {
             match end {
-                End::InGoodOrder => handle.unregister().await,
+                // What a crashed agent left running goes with its machine too.
                 End::WithItsMachine => handle.crash(true).await,
-                End::Alone => handle.crash(false).await,
+                End::InGoodOrder if agent.is_up => handle.unregister().await,
+                End::Alone if agent.is_up => handle.crash(false).await,
+                End::InGoodOrder | End::Alone => {}
             }
         }
         agent.is_up = false;
@@ -494,15 +379,12 @@ impl Running {
         if let Some(election) = &self.election {
             election.handle.stop().await;
         }
-        self.server.stop();
-        let handles: Vec<AgentHandle> = self
-            .agents
-            .iter_mut()
-            .filter_map(|agent| {
-                agent.server.stop();
-                agent.handle.take()
-            })
-            .collect();
+        self.seat.stop();
+        let mut handles = std::mem::take(&mut self.replaced);
+        for agent in &mut self.agents {
+            agent.server.stop();
+            handles.extend(agent.handle.take());
+        }
         let ends = handles.iter().map(AgentHandle::stop);
         futures::future::join_all(ends).await;
         self.warden.stop();

@@ -8,7 +8,8 @@ use mesos_sdk::v1::framework_info::capability::Type as Capability;
 use mesos_sdk::v1::task_status::Reason;
 
 use super::gone::removal_reason;
-use super::state::{Agent, Framework, capabilities_of, is_terminal};
+use super::state::{Agent, Framework, is_terminal};
+use super::subscribe::remember;
 use super::{LinkId, Master, events, report};
 use crate::messages::{AgentRegistration, FromAgent, ToAgent, UnknownTask};
 
@@ -21,7 +22,15 @@ impl Master {
                 frameworks,
                 executors,
                 tasks,
-            } => self.reregister(link, registration, frameworks, executors, tasks),
+                completed_tasks,
+            } => {
+                let known = registration.info.id.clone().unwrap_or_default().value;
+                let was_here = self.state.agents.contains_key(&known);
+                self.reregister(link, registration, frameworks, executors, tasks);
+                if !was_here {
+                    self.recover_completed_tasks(completed_tasks);
+                }
+            }
             message => {
                 if let Some(agent) = self.state.links.get(&link).cloned() {
                     self.registered_agent_message(&agent, message);
@@ -170,8 +179,13 @@ impl Master {
         if self.refuse_downed(link, &registration) {
             return;
         }
+        let named: Vec<v1::FrameworkId> = frameworks
+            .iter()
+            .filter_map(|framework| framework.id.clone())
+            .collect();
         if self.state.agents.contains_key(&key) {
             self.reconnect_agent(&key, link, registration, executors, &tasks);
+            self.update_frameworks_on(&key, &named);
             return;
         }
         let why = if self.state.unreachable_agents.contains_key(&key) {
@@ -200,10 +214,21 @@ impl Master {
                 unknown_tasks,
             },
         );
+        self.update_frameworks_on(&key, &named);
         self.reconcile_agent_operations(&key, operations);
         self.apply_decisions(&key);
         self.tell_agent_added(&key);
         self.allocate();
+    }
+
+    /// An agent that comes back hears what has become of its frameworks.
+    fn update_frameworks_on(&mut self, agent: &str, frameworks: &[v1::FrameworkId]) {
+        for id in frameworks {
+            if let Some(known) = self.state.frameworks.get(&id.value) {
+                let framework = known.info.clone();
+                self.send_to_agent(&agent.to_owned(), ToAgent::UpdateFramework { framework });
+            }
+        }
     }
 
     /// An agent that was only disconnected: what it does not run any more is
@@ -329,29 +354,7 @@ impl Master {
                 self.out.to_agents.push((link, message));
                 continue;
             }
-            let framework = Framework {
-                capabilities: capabilities_of(&info),
-                connection: None,
-                stream_id: None,
-                is_recovered: true,
-                registered: self.now,
-                reregistered: self.now,
-                unregistered: None,
-                failover_deadline: None,
-                next_heartbeat: self.now,
-                suppressed: Default::default(),
-                offer_constraints: None,
-                offers: Default::default(),
-                tasks: Default::default(),
-                completed_tasks: Default::default(),
-                unreachable_tasks: Default::default(),
-                executors: Default::default(),
-                info,
-            };
-            let profile = super::subscribe::profile(&framework);
-            self.allocator.set_framework(&id.value, profile, false);
-            self.tell_framework_added(&framework);
-            self.state.frameworks.insert(id.value, framework);
+            self.add_recovered_framework(&id.value, info);
         }
     }
 
@@ -402,10 +405,27 @@ impl Master {
                     message,
                 )
             };
-            framework.tasks.insert(task_key, task);
             self.send(&key, events::update(status));
-        } else {
+        }
+        self.tell_task_added(&task);
+        if let Some(framework) = self.state.frameworks.get_mut(&key) {
             framework.tasks.insert(task_key, task);
+        }
+    }
+
+    /// What ended before this master's time is told of by agents alone.
+    fn recover_completed_tasks(&mut self, tasks: Vec<v1::Task>) {
+        let limit = self.config.max_completed_tasks_per_framework;
+        for task in tasks {
+            let Some(framework) = self.state.frameworks.get_mut(&task.framework_id.value) else {
+                continue;
+            };
+            let is_same = |known: &v1::Task| known.task_id == task.task_id;
+            if !framework.tasks.contains_key(&task.task_id.value)
+                && !framework.completed_tasks.iter().any(is_same)
+            {
+                remember(&mut framework.completed_tasks, task, limit);
+            }
         }
     }
 
@@ -480,7 +500,14 @@ impl Master {
                 self.send(&framework_key, events::update(status.clone()));
             }
             self.record_status(&framework_id, status, told);
-            if state == v1::TaskState::TaskUnreachable && !was_over {
+            // Tasks that are gone are filed with the unreachable ones where the
+            // framework does not know that state (`fault-agent-gone-running`).
+            let is_out_of_reach = match state {
+                v1::TaskState::TaskUnreachable => true,
+                v1::TaskState::TaskGoneByOperator => told != state,
+                _ => false,
+            };
+            if is_out_of_reach && !was_over {
                 self.put_out_of_reach(&framework_key, &task_key);
             } else {
                 self.complete_task(&framework_key, &task_key);
@@ -507,7 +534,7 @@ impl Master {
         let Some(framework) = self.state.frameworks.get_mut(framework_key) else {
             return;
         };
-        let Some(mut task) = framework.tasks.remove(task_key) else {
+        let Some(task) = framework.tasks.remove(task_key) else {
             return;
         };
         if let Some(agent) = self.state.agents.get_mut(&task.agent_id.value) {
@@ -520,7 +547,6 @@ impl Master {
             self.allocator
                 .recover(framework_key, &task.agent_id.value, &resources);
         }
-        task.set_state(v1::TaskState::TaskUnreachable);
         framework
             .unreachable_tasks
             .insert(task_key.to_owned(), task);

@@ -80,15 +80,18 @@ impl Master {
                     MESSAGE,
                 );
                 status.executor_id.clone_from(&task.executor_id);
+                let is_news = task.state() != state;
                 task.set_state(state);
                 task.statuses.push(status.clone());
                 remember(&mut framework.completed_tasks, task, limit);
-                told.push(status);
+                told.push((status, is_news));
             }
             let framework_id = framework.id();
-            for status in told {
+            for (status, is_news) in told {
                 self.send(&key, events::update(status.clone()));
-                self.tell_task_updated(&framework_id, &status, state);
+                if is_news {
+                    self.tell_task_updated(&framework_id, &status, state);
+                }
             }
         }
     }

@@ -62,16 +62,45 @@ impl Master {
             self.out.closes.push(connection);
             return;
         }
-        let key = match id {
-            Some(id) => id.value,
-            None => self.new_framework_id(),
+        let Some(id) = id else {
+            let key = self.new_framework_id();
+            info.id = Some(ids::framework_id(&key));
+            return self.add_framework(&key, info, wishes, connection, stream_id);
         };
+        let key = id.value;
         info.id = Some(ids::framework_id(&key));
-        if self.state.frameworks.contains_key(&key) {
-            self.fail_over(&key, info, wishes, connection, stream_id);
-        } else {
-            self.add_framework(&key, info, wishes, connection, stream_id);
+        if !self.state.frameworks.contains_key(&key) {
+            self.add_recovered_framework(&key, info.clone());
         }
+        self.fail_over(&key, info, wishes, connection, stream_id);
+    }
+
+    /// A framework of another master, or one that was forgotten, until it
+    /// subscribes: its id is all that a master has to know of it.
+    pub(super) fn add_recovered_framework(&mut self, key: &str, info: v1::FrameworkInfo) {
+        let framework = Framework {
+            capabilities: capabilities_of(&info),
+            connection: None,
+            stream_id: None,
+            is_recovered: true,
+            registered: self.now,
+            reregistered: self.now,
+            unregistered: None,
+            failover_deadline: None,
+            next_heartbeat: self.now,
+            suppressed: Default::default(),
+            offer_constraints: None,
+            offers: Default::default(),
+            tasks: Default::default(),
+            completed_tasks: Default::default(),
+            unreachable_tasks: Default::default(),
+            executors: Default::default(),
+            info,
+        };
+        self.allocator
+            .set_framework(key, profile(&framework), false);
+        self.tell_framework_added(&framework);
+        self.state.frameworks.insert(key.to_owned(), framework);
     }
 
     fn new_framework_id(&mut self) -> String {

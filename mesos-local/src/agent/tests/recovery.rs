@@ -150,10 +150,10 @@ fn a_task_that_the_executor_has_but_said_nothing_of_stays() {
     assert!(scene.states().is_empty());
 }
 
-/// `fault-finished-meanwhile-http-executor`, and the tasks of a group.
-#[test]
-fn what_ended_while_the_agent_was_away_is_reported_as_it_ended() {
-    let mut scene = Scene::new();
+/// A command and a group of which tasks end while the agent is away; what is
+/// told of them when it is back.
+fn ended_meanwhile(http_command_executor: bool) -> Vec<(String, v1::TaskState, String)> {
+    let mut scene = Scene::with(|config| config.http_command_executor = http_command_executor);
     let command = scene.start(task("command", "exit 3"));
     let group = scene.start_group(vec![task("a", "true"), task("b", "sleep")]);
     scene.states();
@@ -164,24 +164,60 @@ fn what_ended_while_the_agent_was_away_is_reported_as_it_ended() {
     assert!(scene.sent.is_empty(), "nobody listens");
     scene.restart();
     assert_eq!(scene.take_back(), ["command", "a", "b"]);
-    let told: Vec<_> = scene
-        .sent
-        .iter()
-        .map(|status| {
-            (
-                status.task_id.value.as_str(),
-                status.state(),
-                status.message(),
-            )
-        })
-        .collect();
+    let told = std::mem::take(&mut scene.sent).into_iter().map(|status| {
+        let message = status.message().to_owned();
+        (status.task_id.value.clone(), status.state(), message)
+    });
+    told.collect()
+}
+
+/// `fault-finished-meanwhile-http-executor`, and the tasks of a group.
+#[test]
+fn what_ended_while_the_agent_was_away_is_reported_as_it_ended() {
+    let told = |task: &str, state, status| {
+        let message = format!("Command exited with status {status}");
+        (task.to_owned(), state, message)
+    };
     assert_eq!(
-        told,
-        [
-            ("a", TaskFinished, "Command exited with status 0"),
-            ("command", TaskFailed, "Command exited with status 3"),
-        ]
+        ended_meanwhile(true),
+        [told("a", TaskFinished, 0), told("command", TaskFailed, 3)]
     );
+}
+
+/// `fault-finished-meanwhile`: the executor has gone, and nobody heard it.
+#[test]
+fn of_a_command_that_ended_while_the_agent_was_away_only_that_is_known() {
+    let told = ended_meanwhile(false);
+    let lost = ("command", TaskFailed, "Executor terminated");
+    assert_eq!(told.len(), 2);
+    assert_eq!(
+        (told[1].0.as_str(), told[1].1, told[1].2.as_str()),
+        lost,
+        "{told:?}"
+    );
+}
+
+#[test]
+fn executors_wait_for_their_agent_until_the_recovery_timeout() {
+    let mut scene = Scene::new();
+    let command = scene.start(task("command", "sleep"));
+    scene.start_executor("t");
+    scene.states();
+    scene.messages.clear();
+    scene.crash();
+    scene.pass(Duration::from_secs(15 * 60 - 1));
+    assert!(scene.actions.is_empty(), "{:?}", scene.actions);
+    scene.pass(Duration::from_secs(1));
+    let abandon = Action::Abandon { container: command };
+    assert_eq!(scene.actions, [abandon], "the process ends by itself");
+    assert!(scene.sent.is_empty(), "nobody listens");
+    scene.restart();
+    // The process may still come.
+    scene.pass(Duration::from_secs(2));
+    assert_eq!(scene.take_back(), ["command", "t"]);
+    let status = scene.sent.pop().expect("an update");
+    assert_eq!(status.state(), TaskFailed);
+    assert_eq!(status.message(), "Executor terminated");
 }
 
 /// `fault-agent-killed-executors-too`.
@@ -218,30 +254,35 @@ fn what_died_with_the_machine_has_failed() {
     );
 }
 
-/// `fault-agent-restart-volatile`; what Mesos leaves running is killed.
+/// `fault-agent-restart-volatile`: a process is left to end by itself.
 #[test]
 fn nothing_is_left_of_a_framework_without_checkpoints() {
     let mut scene = Scene::new();
     scene.framework.checkpoint = Some(false);
+    let done = scene.start(task("done", "true"));
+    scene.exit(&done, ExitStatus::Exited(0));
     let command = scene.start(task("command", "sleep"));
-    scene.start_executor("t");
+    let (process, _) = scene.start_executor("t");
+    scene.subscribe(1, call::Subscribe::default());
     scene.states();
     scene.messages.clear();
+    scene.actions.clear();
     scene.crash();
-    assert!(
-        scene
-            .actions
-            .contains(&Action::Abandon { container: command })
-    );
+    assert_eq!(scene.closes, [CallId(1)]);
+    let abandon = Action::Abandon { container: command };
+    assert_eq!(scene.actions, [abandon]);
     scene.restart();
     assert!(scene.take_back().is_empty());
     assert!(scene.states().is_empty());
-    assert!(scene.failures().is_empty());
-    let refused = scene.subscribe(1, call::Subscribe::default());
+    let refused = scene.subscribe(2, call::Subscribe::default());
     assert_eq!(
         (refused.status, refused.body.as_str()),
         (400, "Framework cannot be found")
     );
+    scene.exit(&process, ExitStatus::Exited(0));
+    assert!(scene.failures().is_empty());
+    let tasks = crate::agent::views::get_tasks(&scene.agent);
+    assert_eq!(tasks, Default::default());
 }
 
 /// `fault-agent-shutdown`: the same work directory gives the same id.

@@ -33,9 +33,15 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut AgentConfig)) -> Self {
         let now = Timestamp::from_secs(1_000_000);
+        let mut config = config(Path::new("/agent"));
+        change(&mut config);
         let mut scene = Self {
-            agent: Agent::new(shared_config(Path::new("/agent")), now),
+            agent: Agent::new(Arc::new(config), now),
             now,
             framework: framework(&[Capability::TaskKillingState, Capability::PartitionAware]),
             sent: Vec::new(),

@@ -20,9 +20,25 @@ pub(crate) fn flags(agent: &Agent) -> BTreeMap<String, String> {
                 address => address.to_string(),
             },
         ),
+        (
+            "executor_registration_timeout",
+            duration::display(limits.executor_registration_timeout),
+        ),
+        (
+            "executor_reregistration_timeout",
+            duration::display(limits.executor_reregistration_timeout),
+        ),
+        (
+            "executor_shutdown_grace_period",
+            duration::display(limits.executor_shutdown_grace),
+        ),
         ("fetcher_cache_dir", format!("{work_dir}/fetch")),
         ("fetcher_cache_size", format!("{}B", limits.max_fetch_bytes)),
         ("hostname", config.hostname.clone()),
+        (
+            "http_command_executor",
+            config.http_command_executor.to_string(),
+        ),
         ("ip", config.address.ip().to_string()),
         ("master", config.master.clone()),
         (
@@ -30,6 +46,10 @@ pub(crate) fn flags(agent: &Agent) -> BTreeMap<String, String> {
             limits.max_completed_executors.to_string(),
         ),
         ("port", config.address.port().to_string()),
+        (
+            "recovery_timeout",
+            duration::display(limits.recovery_timeout),
+        ),
         (
             "registration_backoff_factor",
             duration::display(limits.registration_retry),
@@ -46,7 +66,7 @@ pub(crate) fn flags(agent: &Agent) -> BTreeMap<String, String> {
         .collect()
 }
 
-const UNTOLD: [(&str, &str); 65] = [
+const UNTOLD: [(&str, &str); 60] = [
     ("appc_simple_discovery_uri_prefix", "http://"),
     ("appc_store_dir", "/tmp/mesos/store/appc"),
     ("authenticate_http_readonly", "false"),
@@ -79,9 +99,6 @@ const UNTOLD: [(&str, &str); 65] = [
     ),
     ("docker_volume_chown", "false"),
     ("enforce_container_disk_quota", "false"),
-    ("executor_registration_timeout", "1mins"),
-    ("executor_reregistration_timeout", "2secs"),
-    ("executor_shutdown_grace_period", "5secs"),
     ("fetcher_stall_timeout", "1mins"),
     ("frameworks_home", ""),
     ("gc_delay", "1weeks"),
@@ -89,7 +106,6 @@ const UNTOLD: [(&str, &str); 65] = [
     ("gc_non_executor_container_sandboxes", "false"),
     ("help", "false"),
     ("hostname_lookup", "true"),
-    ("http_command_executor", "false"),
     ("http_executor_domain_sockets", "false"),
     ("http_heartbeat_interval", "30secs"),
     ("initialize_driver_logging", "true"),
@@ -107,7 +123,6 @@ const UNTOLD: [(&str, &str); 65] = [
     ("quiet", "true"),
     ("reconfiguration_policy", "equal"),
     ("recover", "reconnect"),
-    ("recovery_timeout", "15mins"),
     ("revocable_cpu_low_priority", "true"),
     ("sandbox_directory", "/mnt/mesos/sandbox"),
     ("strict", "true"),

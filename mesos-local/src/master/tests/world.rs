@@ -165,6 +165,7 @@ impl World {
             frameworks: Vec::new(),
             executors: Vec::new(),
             tasks,
+            completed_tasks: Vec::new(),
         };
         self.agent_says(link, message);
         Agent {

@@ -93,6 +93,7 @@ impl<F: Framework> World<'_, F> {
             master: String::new(),
             version: crate::master::VERSION.to_owned(),
             seed: self.dice.draw(),
+            http_command_executor: false,
             switch_user: false,
             tokens: None,
             is_https: false,
