@@ -38,6 +38,7 @@ pub const ALLOCATION: &[(&str, &[Difference])] = &[
 
 /// Scenes of checks, health checks, time limits and kills.
 pub const CHECKS: &[(&str, &[Difference])] = &[
+    ("check-completion-time", &[]),
     (
         "check-health",
         &[(
@@ -61,14 +62,80 @@ pub const CHECKS: &[(&str, &[Difference])] = &[
 
 /// Scenes of what fails.
 pub const FAULTS: &[(&str, &[Difference])] = &[
+    ("fault-agent-gone", &[]),
+    ("fault-agent-gone-running", &[]),
+    ("fault-agent-killed", &[]),
+    ("fault-agent-killed-executors-too", &[]),
+    ("fault-agent-replaced", &[]),
+    (
+        "fault-agent-restart-kill",
+        &[
+            (
+                "FAILURE pod",
+                "whether the group ends before the record does is chance",
+            ),
+            (
+                "pod-b was",
+                "whether the group ends before the record does is chance",
+            ),
+        ],
+    ),
+    (
+        "fault-agent-restart-term",
+        &[
+            (
+                "FAILURE pod",
+                "whether the group ends before the record does is chance",
+            ),
+            (
+                "pod-b was",
+                "whether the group ends before the record does is chance",
+            ),
+            (
+                "13.8s the agent lists its tasks",
+                "here an agent has recovered as soon as it has started, so that it gives up a \
+                 silent executor two seconds after that, before it was first asked",
+            ),
+        ],
+    ),
+    ("fault-agent-restart-volatile", &[]),
+    ("fault-agent-shutdown", &[]),
     ("fault-disconnect-timeout-0", &[]),
     ("fault-disconnect-timeout-5", &[]),
+    (
+        "fault-finished-meanwhile",
+        &[(
+            "UPDATE fails TASK_RUNNING",
+            "whether it was acknowledged before the agent was killed is chance",
+        )],
+    ),
+    (
+        "fault-finished-meanwhile-http-executor",
+        &[(
+            "UPDATE fails TASK_RUNNING",
+            "whether it was acknowledged before the agent was killed is chance",
+        )],
+    ),
     (
         "fault-framework-too-late",
         &[(
             "brief-again: ",
             "whether the first subscription still acknowledged it is chance",
         )],
+    ),
+    ("fault-master-restart", &[]),
+    (
+        "fault-master-restart-default-ping",
+        &[
+            (
+                "UPDATE task-patient TASK_RUNNING -",
+                "whether it was acknowledged before the master was killed is chance",
+            ),
+            (
+                "task-patient was",
+                "whether it was acknowledged before the master was killed is chance",
+            ),
+        ],
     ),
     ("fault-updates-unacknowledged", &[]),
 ];

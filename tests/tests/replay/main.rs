@@ -50,20 +50,10 @@ use std::collections::BTreeSet;
 use mesos_tests::captures;
 
 /// Dialogues that no group here replays: how their names begin, and why.
-const NOT_REPLAYED: &[(&str, &str)] = &[
-    (
-        "check-",
-        "scenes of checks; the agent's own tests hold their rules",
-    ),
-    (
-        "fault-",
-        "scenes of failures; the tests of the models and of the cluster hold their rules",
-    ),
-    (
-        "zookeeper-detection",
-        "held again by mesos-local's own test of elections, which has a ZooKeeper",
-    ),
-];
+const NOT_REPLAYED: &[(&str, &str)] = &[(
+    "zookeeper-detection",
+    "held again by mesos-local's own test of elections, which has a ZooKeeper",
+)];
 
 #[test]
 fn every_recorded_dialogue_is_replayed_or_has_a_reason_not_to_be() {

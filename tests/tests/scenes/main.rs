@@ -12,13 +12,19 @@
 )]
 
 mod cast;
+mod faults;
 mod player;
 mod review;
 mod scene;
 
 use mesos_tests::scenes::{self, Difference};
+use tokio::sync::RwLock;
 
 use crate::scene::Scene;
+
+/// Scenes of the allocator are about when what is offered, and are not played
+/// while others are.
+static STAGE: RwLock<()> = RwLock::const_new(());
 
 /// Plays scenes, all at the same time, each with a cluster of its own; those
 /// whose names contain `SCENE`, when that is set.
@@ -46,22 +52,25 @@ async fn play(scenes: &[(&'static str, &'static [Difference])]) {
 async fn play_one(name: &'static str, differences: &'static [Difference]) -> Vec<String> {
     let scene = Scene::read(name);
     match player::play(&scene, differences).await {
-        Ok(streams) => review::review(&scene, &streams, differences),
+        Ok(played) => review::review(&scene, &played, differences),
         Err(why) => vec![format!("{name}: {why}")],
     }
 }
 
 #[tokio::test]
 async fn allocation() {
+    let _alone = STAGE.write().await;
     play(scenes::ALLOCATION).await;
 }
 
 #[tokio::test]
 async fn checks() {
+    let _together = STAGE.read().await;
     play(scenes::CHECKS).await;
 }
 
 #[tokio::test]
 async fn faults() {
+    let _together = STAGE.read().await;
     play(scenes::FAULTS).await;
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use mesos_tests::compare::{self, story};
 use mesos_tests::scenes::Difference;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::cast::summary;
-use crate::player::Heard;
+use crate::player::Played;
 use crate::scene::Scene;
 
 /// What counts of a record: everything but heartbeats and what chance decides.
@@ -65,7 +65,7 @@ pub(crate) fn counts<'a>(records: impl Iterator<Item = &'a Value>) -> BTreeMap<S
 }
 
 /// What each stream told otherwise.
-pub(crate) fn review(scene: &Scene, heard: &Heard, differences: &[Difference]) -> Vec<String> {
+pub(crate) fn review(scene: &Scene, played: &Played, differences: &[Difference]) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut used = vec![false; differences.len()];
     let mut complain = |stream: &str, what: String| {
@@ -79,7 +79,10 @@ pub(crate) fn review(scene: &Scene, heard: &Heard, differences: &[Difference]) -
         }
         complaints.push(complaint);
     };
-    for (label, (records, is_closed)) in heard {
+    for complaint in &played.complaints {
+        complain("requests", complaint.clone());
+    }
+    for (label, (records, is_closed)) in &played.heard {
         let recorded = scene.stream(label).unwrap();
         let expected: Vec<Value> = recorded.records().cloned().collect();
         let (then, now) = (story(&expected), story(records));
@@ -160,12 +163,46 @@ pub(crate) fn held(frameworks: &Value) -> Value {
     .collect()
 }
 
+/// The tasks that an agent lists, by what they are listed as, and their states:
+/// of what it answers, or of what was recorded of it.
+pub(crate) fn listed(answer: &Value) -> BTreeMap<String, Vec<String>> {
+    let tasks = answer.get("get_tasks").unwrap_or(answer);
+    let lists = tasks.as_object().into_iter().flatten();
+    let task = |task: &Value| match task.as_array().map(Vec::as_slice) {
+        Some([id, state]) => format!("{id} {state}"),
+        _ => format!("{} {}", task["task_id"]["value"], task["state"]),
+    };
+    let lists = lists.map(|(name, list)| {
+        let mut all: Vec<_> = list.as_array().into_iter().flatten().map(task).collect();
+        all.sort();
+        (name.clone(), all)
+    });
+    lists.filter(|(_, list)| !list.is_empty()).collect()
+}
+
+/// Whether a recorded field says something.
+fn is_described(fields: &Map<String, Value>, name: &str) -> bool {
+    match name {
+        // A master of Mesos shows whether agents checkpoint in a field that the
+        // API does not have.
+        "checkpoint" => !fields.contains_key("hostname"),
+        // It may read its clock twice for one moment, and shows it if so.
+        "reregistered_time" => {
+            let at = |name: &str| fields.get(name).and_then(Value::as_f64);
+            let times = at(name).zip(at("registered_time"));
+            times.is_none_or(|(again, first)| again - first > 1e-3)
+        }
+        _ => true,
+    }
+}
+
 /// What a recorded value has that another does not: recorded values may be
 /// trimmed, lists may stand in another order or be told by their length.
 pub(crate) fn lacks(recorded: &Value, got: &Value) -> Option<String> {
     match (recorded, got) {
         (Value::Object(fields), Value::Object(others)) => {
-            fields.iter().find_map(|(name, field)| {
+            let mut described = fields.iter().filter(|(name, _)| is_described(fields, name));
+            described.find_map(|(name, field)| {
                 let other = others.get(name).unwrap_or(&Value::Null);
                 lacks(field, other).map(|complaint| format!(".{name}{complaint}"))
             })

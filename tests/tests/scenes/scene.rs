@@ -11,10 +11,18 @@ use serde_json::Value;
 /// How often batches were allocated.
 pub(crate) const ALLOCATION_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Scenes that are played faster than they were recorded, their pings too.
+const FASTER: &[(&str, f64)] = &[("fault-master-restart-default-ping", 2.0)];
+
+/// How long agents were not pinged unless a flag said otherwise.
+const AGENT_PING_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// One recorded scene.
 pub(crate) struct Scene {
     pub(crate) name: &'static str,
     record: Value,
+    /// How much faster than recorded it is played.
+    pace: f64,
 }
 
 /// Something that was done.
@@ -25,6 +33,18 @@ pub(crate) struct Action<'a> {
     pub(crate) response: &'a Value,
 }
 
+impl Action<'_> {
+    /// What was heard before this was heard before the action. What is killed
+    /// was heard of a moment after.
+    pub(crate) fn heard_until(&self) -> Duration {
+        if self.what.ends_with("killed with SIGKILL") || self.what.contains(" gets SIG") {
+            self.at + Duration::from_millis(2)
+        } else {
+            self.at
+        }
+    }
+}
+
 /// What a stream had heard at a time.
 pub(crate) struct Stream<'a> {
     pub(crate) request: &'a Value,
@@ -33,10 +53,13 @@ pub(crate) struct Stream<'a> {
 
 impl Scene {
     pub(crate) fn read(name: &'static str) -> Self {
-        Self {
-            name,
-            record: captures::read(name),
+        let pace = FASTER.iter().find(|(faster, _)| *faster == name);
+        let pace = pace.map_or(1.0, |(_, pace)| *pace);
+        let mut record = captures::read(name);
+        if pace > 1.0 {
+            hurry(&mut record, pace);
         }
+        Self { name, record, pace }
     }
 
     pub(crate) fn actions(&self) -> Vec<Action<'_>> {
@@ -104,6 +127,11 @@ impl Scene {
         Duration::from_secs_f64(most.filter(|most| near(*most) > 1).unwrap_or_default())
     }
 
+    /// How long a master is silent before agents know that it is gone.
+    pub(crate) fn silence(&self) -> Duration {
+        AGENT_PING_TIMEOUT.div_f64(self.pace) * 5
+    }
+
     /// The cluster as its flags and the offers of its agents describe it.
     pub(crate) async fn cluster(&self) -> Cluster {
         let cluster = &self.record["cluster"];
@@ -113,7 +141,11 @@ impl Scene {
             let index = id.rsplit_once("-S").unwrap().1.parse().unwrap();
             agents.entry(index).or_insert(offer);
         }
-        let mut builder = Cluster::builder().allocation_interval(ALLOCATION_INTERVAL);
+        let mut builder = Cluster::builder()
+            .allocation_interval(ALLOCATION_INTERVAL)
+            .configure(|config| {
+                config.agent_ping_timeout = AGENT_PING_TIMEOUT.div_f64(self.pace);
+            });
         for index in 0..cluster["agents"].as_u64().unwrap() {
             let resources = "cpus:8;mem:8192;disk:20480;ports:[31000-32000]";
             let mut spec = AgentSpec::new(resources);
@@ -139,6 +171,11 @@ impl Scene {
                 _ => panic!("{}: {flag}: no such flag here", self.name),
             };
         }
+        for flag in cluster["agent_flags"].as_array().into_iter().flatten() {
+            if flag == "--http_command_executor=true" {
+                builder = builder.configure(|config| config.http_command_executor = true);
+            }
+        }
         builder.start().await.unwrap()
     }
 }
@@ -161,6 +198,27 @@ impl<'a> Stream<'a> {
     pub(crate) fn is_ended(&self) -> bool {
         let closed = self.response["closed"].as_str();
         closed.is_some_and(|how| how != "by the client")
+    }
+}
+
+/// Divides all times at which something was done or heard.
+fn hurry(value: &mut Value, pace: f64) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| hurry(item, pace)),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match (name.as_str(), &mut *field) {
+                    ("at", Value::Number(at)) => *field = (at.as_f64().unwrap() / pace).into(),
+                    ("at", Value::Array(times)) => {
+                        for at in times {
+                            *at = (at.as_f64().unwrap() / pace).into();
+                        }
+                    }
+                    (_, field) => hurry(field, pace),
+                }
+            }
+        }
+        _ => {}
     }
 }
 
