@@ -8,6 +8,7 @@ mod events;
 mod identity;
 mod measure;
 mod negotiate;
+mod patience;
 mod query;
 mod request;
 mod response;

@@ -157,6 +157,27 @@ fn too_large(limit: usize) -> Refused {
     Refused::Answer(Box::new(answer))
 }
 
+/// What is still read of a body that nobody wants, so that the answer is not
+/// destroyed by a reset of the connection.
+const DISCARDED_BYTES: usize = 1 << 20;
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Reads away what a client sends, for a moment.
+pub(super) async fn discard(mut incoming: Incoming) {
+    let discarding = async {
+        let mut left = DISCARDED_BYTES;
+        while let Some(Ok(frame)) = incoming.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else {
+                return;
+            };
+            left = rest;
+        }
+    };
+    // Either way it is answered now.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, discarding).await;
+}
+
 /// Reads a request's body, chunked or not, and unpacks it when it is gzip.
 pub(super) async fn read(
     mut incoming: Incoming,
@@ -166,6 +187,7 @@ pub(super) async fn read(
 ) -> Result<Bytes, Refused> {
     let announced = hyper::body::Body::size_hint(&incoming).lower();
     if announced > limit as u64 {
+        discard(incoming).await;
         return Err(too_large(limit));
     }
     let mut body = BytesMut::new();
@@ -179,6 +201,7 @@ pub(super) async fn read(
             continue; // trailers
         };
         if body.len() + data.len() > limit {
+            discard(incoming).await;
             return Err(too_large(limit));
         }
         body.extend_from_slice(&data);

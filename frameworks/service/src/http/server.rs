@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::body::{self, Refused};
 use super::measure::Measured;
 use super::negotiate::accepts_gzip;
+use super::patience::Patient;
 use super::{BasicCredentials, Body, Connection, Handler, Identity, Query, Request, Response};
 
 /// What a server allows its clients.
@@ -30,6 +31,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a connection may stay idle, or take to send its headers.
     pub idle_timeout: Duration,
+    /// How long a client may take nothing of its answer.
+    pub write_timeout: Duration,
     /// How long agreeing on TLS may take.
     pub handshake_timeout: Duration,
     /// How long an answer may take to begin; 503 afterwards.
@@ -47,6 +50,7 @@ impl Default for Limits {
             max_header_bytes: 64 << 10,
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(60),
             max_connections: 4096,
@@ -243,6 +247,7 @@ async fn serve(
 ) {
     let connection = Connection::default();
     let limits = &shared.config.limits;
+    let stream = Patient::new(stream, limits.write_timeout);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let shared = Arc::clone(&shared);
         let connection = connection.clone();
@@ -308,7 +313,10 @@ impl Shared {
         let announced = hyper::body::Body::size_hint(&incoming).lower();
         let measured = Measured::begin(&method, usize::try_from(announced).unwrap_or_default());
         let response = match self.admit(&mut request) {
-            Err(refusal) => *refusal,
+            Err(refusal) => {
+                body::discard(incoming).await;
+                *refusal
+            }
             Ok(slot) => match body::read(
                 incoming,
                 &parts.headers,

@@ -91,11 +91,17 @@ impl EmbeddedStore {
     fn start(origin: Origin) -> Result<Self, StoreError> {
         let mut database = origin.open()?;
         let place = origin.place();
-        let stored = stored_bytes(&database).map_err(|error| failed(&place, error))?;
-        if origin.len() > COMPACT_FROM_BYTES.max(stored.saturating_mul(4)) {
-            database
-                .compact()
-                .map_err(|error| failed(&place, error.into()))?;
+        let length = origin.len();
+        if length > COMPACT_FROM_BYTES {
+            let stored = stored_bytes(&database).map_err(|error| failed(&place, error))?;
+            if length > stored.saturating_mul(4) {
+                // A file that stays large is no reason not to start.
+                if let Err(error) = database.compact() {
+                    tracing::warn!(%error, place, "cannot compact");
+                    drop(database);
+                    database = origin.open()?;
+                }
+            }
         }
         Ok(Self(Arc::new(Inner {
             origin,

@@ -45,7 +45,10 @@ impl Schema {
     ///
     /// When it is of a newer version, another program's, or cannot be read.
     pub async fn load(&self, store: &dyn Store, place: &str) -> Result<Entities, StoreError> {
-        let before = store.load("").await?;
+        let mut before = store.load("").await?;
+        if self.found(&before, place)?.version == self.version() && before.remove(KEY).is_some() {
+            return Ok(before);
+        }
         let mut after = self.brought_up_to_date(before.clone(), place)?;
         let batch = Batch::between(&before, &after);
         if !batch.is_empty() {
@@ -61,6 +64,30 @@ impl Schema {
         mut entities: Entities,
         place: &str,
     ) -> Result<Entities, StoreError> {
+        let found = self.found(&entities, place)?;
+        let damaged = |reason: String| StoreError::Damaged {
+            place: place.to_owned(),
+            reason,
+        };
+        entities.remove(KEY);
+        for version in found.version..self.version() {
+            let migrate = usize::try_from(version)
+                .ok()
+                .and_then(|version| self.migrations.get(version.checked_sub(1)?))
+                .ok_or_else(|| damaged(format!("there is no version {version}")))?;
+            entities = migrate(entities).map_err(|reason| {
+                damaged(format!(
+                    "version {version} cannot be brought up to date: {reason}"
+                ))
+            })?;
+        }
+        let stamp = serde_json::to_vec(&self.stamp()).expect("a stamp is JSON");
+        entities.insert(KEY.to_owned(), stamp.into());
+        Ok(entities)
+    }
+
+    /// What entities say of themselves, if that can be used.
+    fn found(&self, entities: &Entities, place: &str) -> Result<Stamp, StoreError> {
         let damaged = |reason: String| StoreError::Damaged {
             place: place.to_owned(),
             reason,
@@ -86,21 +113,7 @@ impl Schema {
                 known: self.version(),
             });
         }
-        entities.remove(KEY);
-        for version in found.version..self.version() {
-            let migrate = usize::try_from(version)
-                .ok()
-                .and_then(|version| self.migrations.get(version.checked_sub(1)?))
-                .ok_or_else(|| damaged(format!("there is no version {version}")))?;
-            entities = migrate(entities).map_err(|reason| {
-                damaged(format!(
-                    "version {version} cannot be brought up to date: {reason}"
-                ))
-            })?;
-        }
-        let stamp = serde_json::to_vec(&self.stamp()).expect("a stamp is JSON");
-        entities.insert(KEY.to_owned(), stamp.into());
-        Ok(entities)
+        Ok(found)
     }
 
     fn stamp(&self) -> Stamp {

@@ -271,6 +271,34 @@ async fn closes_connections_that_say_nothing() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_nothing_is_given_up() {
+    let mut config = ServerConfig::default();
+    config.limits.write_timeout = Duration::from_millis(50);
+    config.limits.max_connections = 1;
+    let (server, _) = start(config).await;
+    let mut lazy = TcpStream::connect(server.local_addr()).await.unwrap();
+    lazy.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    // There is one place, and it becomes free.
+    let answer = ask(&server, "GET /apps/a", b"").await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_who_is_still_sending() {
+    let config = ServerConfig {
+        credentials: Some("alice:wonder".parse().unwrap()),
+        ..ServerConfig::default()
+    };
+    let (server, _) = start(config).await;
+    for _ in 0..20 {
+        let answer = ask(&server, "POST /echo", &vec![b' '; 900_000]).await;
+        assert_eq!(answer.status, 401);
+    }
+}
+
+#[tokio::test]
 async fn requests_under_way_are_finished_when_it_stops() {
     let (server, gate) = start(ServerConfig::default()).await;
     let address = server.local_addr();
