@@ -401,6 +401,26 @@ impl<'a> Framework<'a> {
         .await
     }
 
+    /// Acknowledges all that is told of a task until it is what is waited for.
+    pub async fn hear(&self, task: &str, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let mut seen = Vec::new();
+        loop {
+            let new = |record: &Value| {
+                let status = &record["update"]["status"];
+                let uuid = &status["uuid"];
+                let is_new =
+                    status["task_id"]["value"] == task && uuid.is_string() && !seen.contains(uuid);
+                is_new.then(|| status.clone())
+            };
+            let status = self.stream.records.wait(what, new).await;
+            self.acknowledge(&status).await;
+            if is_it(&status) {
+                return status;
+            }
+            seen.push(status["uuid"].clone());
+        }
+    }
+
     /// Waits for each of the states and acknowledges it.
     pub async fn follow(&self, task: &str, states: &[&str]) {
         for state in states {

@@ -146,10 +146,13 @@ async fn failures(group: &Group, engine: &Engine, fixture: &Fixture, f: &Framewo
             println!("skipped: the kernel does not limit the memory of containers");
             all.retain(|task| task_id(task) != "memory");
         }
-        for task in &all {
+        for task in &mut all {
+            if task_id(task) == "check" {
+                // For as long as its check needs.
+                task["command"]["value"] = json!("sleep 1000");
+            }
             launch_one(f, task).await;
             let states = match task_id(task) {
-                // Ends by itself, and only then.
                 "check" => ["TASK_STARTING", "TASK_RUNNING"]
                     .map(str::to_owned)
                     .to_vec(),
@@ -170,15 +173,15 @@ async fn failures(group: &Group, engine: &Engine, fixture: &Fixture, f: &Framewo
             }
         }
     }
-    // The check that Mesos cannot make.
-    let checked = |record: &Value| {
-        let status = &record["update"]["status"];
-        let code = &status["check_status"]["command"]["exit_code"];
-        (code == 7).then(|| status.clone())
-    };
-    let status = f.stream.records.wait("the check's result", checked).await;
-    f.acknowledge(&status).await;
-    f.follow("check", &["TASK_FINISHED"]).await;
+    // The check that Mesos cannot make. Until a command of it is in time its
+    // result is that there is none.
+    f.hear("check", "the check's result", |status| {
+        status["check_status"]["command"]["exit_code"] == 7
+    })
+    .await;
+    f.send(json!({"type": "KILL", "kill": {"task_id": {"value": "check"}}}))
+        .await;
+    f.follow("check", &["TASK_KILLING", "TASK_KILLED"]).await;
     let fetched = f.update("uri-missing", "TASK_FAILED").await;
     let message = fetched["message"].as_str().unwrap();
     assert!(message.contains("/no/such/uri"), "{message}");
@@ -223,12 +226,10 @@ async fn bridge(group: &Group, fixture: &Fixture, f: &Framework<'_>) {
     launch_one(f, task).await;
     let states = ["TASK_STARTING".into(), "TASK_RUNNING".into()];
     let running = follow(f, "bridge", &states).await;
-    let healthy = |record: &Value| {
-        let status = &record["update"]["status"];
-        (status["healthy"] == true).then(|| status.clone())
-    };
-    let status = f.stream.records.wait("a healthy task", healthy).await;
-    f.acknowledge(&status).await;
+    f.hear("bridge", "a healthy task", |status| {
+        status["healthy"] == true
+    })
+    .await;
     let recorded = |what: &str| {
         let actions = scene["actions"].as_array().unwrap();
         let action = actions.iter().find(|action| action["what"] == what);
