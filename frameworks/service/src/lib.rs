@@ -35,7 +35,7 @@
 //! use std::sync::Arc;
 //! use clap::Parser;
 //! use mesos_service::flags::{self, FlagRules, HttpFlags};
-//! use mesos_service::run::{Begin, Place, Plan, Stop, run};
+//! use mesos_service::run::{Begin, Leading, Place, Plan, Stop, run};
 //! use mesos_service::store::Schema;
 //!
 //! #[derive(Parser)]
@@ -63,7 +63,11 @@
 //!     let (event_loop, handle) = EventLoop::new();
 //!     run(plan, event_loop, Arc::new(router(handle)), async |begin: Begin| {
 //!         // Elected. What the machine wants done is done from here on.
-//!         Ok::<_, std::io::Error>((restored(begin.entities), |_action| {}))
+//!         Ok::<_, std::io::Error>(Leading {
+//!             machine: restored(begin.entities),
+//!             performer: |_action| {},
+//!             beside: std::future::pending(), // The driver.
+//!         })
 //!     })
 //!     .await?;
 //!     Ok(())

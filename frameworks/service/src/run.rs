@@ -15,7 +15,8 @@ use crate::flags::Listeners;
 use crate::http::{Handler, Server};
 use crate::proxy::{LeaderProxy, LeaderProxyConfig, Readiness};
 use crate::store::{
-    EmbeddedStore, Entities, Schema, Store, StoreError, ZooKeeperStore, ZooKeeperStoreOptions,
+    EmbeddedStore, Entities, MemoryStore, Schema, Store, StoreError, ZooKeeperStore,
+    ZooKeeperStoreOptions,
 };
 use crate::zookeeper::{ConnectError, Session, ZooKeeperConfig};
 
@@ -28,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub enum Place {
     /// A directory of this machine, for one instance.
     Directory(PathBuf),
+    /// Nowhere: it ends with the process. For trying things out.
+    Memory,
     /// ZooKeeper, for any number of them.
     ZooKeeper(ZooKeeperConfig),
 }
@@ -121,9 +124,10 @@ pub enum RunError {
     /// Nobody can be answered.
     #[error("cannot answer requests: {0}")]
     Serve(#[source] std::io::Error),
-    /// The framework could not begin with what is stored.
-    #[error("cannot begin to lead: {0}")]
-    Begin(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The framework could not begin with what is stored, or what runs beside
+    /// its machine failed.
+    #[error(transparent)]
+    Framework(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// What a leader begins with.
@@ -135,23 +139,34 @@ pub struct Begin {
     pub store: Arc<dyn Store>,
 }
 
+/// What leads.
+#[derive(Debug)]
+pub struct Leading<M, P, B> {
+    /// The framework's logic, with all that was stored.
+    pub machine: M,
+    /// What does its will.
+    pub performer: P,
+    /// What runs beside it, such as the driver. The instance ends with it.
+    pub beside: B,
+}
+
 /// Lives the life of an instance. `handler` answers requests where this instance
-/// leads; `begin` is called once it does, and gives the machine and what does
-/// its will.
+/// leads; `begin` is called once it does.
 ///
 /// # Errors
 ///
-/// When the store or ZooKeeper does not work, or `begin` fails. Being succeeded
-/// is no error.
-pub async fn run<M, P, E>(
+/// When the store or ZooKeeper does not work, or `begin` or what runs beside the
+/// machine fails. Being succeeded is no error.
+pub async fn run<M, P, B, E>(
     plan: Plan,
     event_loop: EventLoop<M>,
     handler: Arc<dyn Handler>,
-    begin: impl AsyncFnOnce(Begin) -> Result<(M, P), E>,
+    begin: impl AsyncFnOnce(Begin) -> Result<Leading<M, P, B>, E>,
 ) -> Result<Ended, RunError>
 where
     M: Machine,
     P: Performer<M>,
+    B: Future<Output = Result<(), E>>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let office = Office::stand(&plan).await?;
@@ -170,16 +185,29 @@ where
             entities,
             store: Arc::clone(&store),
         });
-        let begun = begin.await.map_err(|error| RunError::Begin(error.into()));
-        let (machine, performer) = begun?;
+        let begun = begin
+            .await
+            .map_err(|error| RunError::Framework(error.into()));
+        let Leading {
+            machine,
+            performer,
+            beside,
+        } = begun?;
         readiness.ready();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        match event_loop.run(machine, store, clock, performer).await {
-            Ok(()) => Ok(Ended::Stopped),
-            Err(StoreError::TakenOver { .. } | StoreError::SessionOver { .. }) => {
-                Ok(Ended::LeadershipLost)
-            }
-            Err(error) => Err(error.into()),
+        tokio::select! {
+            biased;
+            ended = event_loop.run(machine, store, clock, performer) => match ended {
+                Ok(()) => Ok(Ended::Stopped),
+                Err(StoreError::TakenOver { .. } | StoreError::SessionOver { .. }) => {
+                    Ok(Ended::LeadershipLost)
+                }
+                Err(error) => Err(error.into()),
+            },
+            ended = beside => match ended {
+                Ok(()) => Ok(Ended::Stopped),
+                Err(error) => Err(RunError::Framework(error.into())),
+            },
         }
     };
     let ended = tokio::select! {
@@ -206,6 +234,7 @@ struct Office {
 }
 
 enum Kind {
+    Memory(MemoryStore),
     /// Its lock keeps others out.
     Embedded(EmbeddedStore),
     ZooKeeper(Box<Session>),
@@ -223,6 +252,11 @@ impl Office {
                     kind: Kind::Embedded(store),
                 })
             }
+            Place::Memory => Ok(Self {
+                election: Election::alone(name),
+                place: "the store in memory".to_owned(),
+                kind: Kind::Memory(MemoryStore::new()),
+            }),
             Place::ZooKeeper(config) => {
                 let session = config.connect().await?;
                 Ok(Self {
@@ -236,6 +270,7 @@ impl Office {
 
     async fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
         match &self.kind {
+            Kind::Memory(store) => Ok(Arc::new(store.clone())),
             Kind::Embedded(store) => Ok(Arc::new(store.clone())),
             Kind::ZooKeeper(session) => {
                 let options = ZooKeeperStoreOptions::default();

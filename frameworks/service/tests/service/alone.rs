@@ -3,7 +3,7 @@
 use mesos_service::run::{Ended, Place, RunError};
 use mesos_service::store::StoreError;
 
-use crate::notes::{ask, notes, start};
+use crate::notes::{FATAL, ask, notes, start};
 use crate::server::in_time;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,6 +35,19 @@ async fn what_was_answered_is_there_after_the_next_start() {
     assert!(ask(first.port, "GET /notes").await.is_none());
     let third = start(place).await;
     assert_eq!(notes(third.port).await.unwrap(), ["a".to_owned()].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_ends_with_what_runs_beside_it() {
+    let instance = start(Place::Memory).await;
+    assert_eq!(notes(instance.port).await.unwrap().len(), 0);
+    ask(instance.port, &format!("POST /notes/{FATAL}")).await;
+    let error = in_time("an end", instance.running)
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert!(matches!(error, RunError::Framework(_)));
+    assert_eq!(error.to_string(), "cannot go on after fatal");
 }
 
 /// The original dies of fifty at once.

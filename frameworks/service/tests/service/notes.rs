@@ -10,7 +10,7 @@ use http::StatusCode;
 use mesos_service::event_loop::{Effects, EventLoop, Handle, Input, Machine};
 use mesos_service::flags::{self, FlagRules, HttpFlags};
 use mesos_service::http::{Request, Response, Router};
-use mesos_service::run::{Begin, Ended, Place, Plan, RunError, Stop, run};
+use mesos_service::run::{Begin, Ended, Leading, Place, Plan, RunError, Stop, run};
 use mesos_service::store::Schema;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -27,11 +27,14 @@ impl Machine for Notes {
     type Request = String;
     type Reply = usize;
     type Event = ();
-    type Action = ();
+    type Action = String;
 
     fn step(&mut self, _: i64, input: Input<Self>, effects: &mut Effects<Self>) {
         if let Input::Request(request, name) = input {
             effects.put(format!("note/{name}"), "");
+            if name == FATAL {
+                effects.act(name.clone());
+            }
             self.0.insert(name);
             effects.reply(request, self.0.len());
         }
@@ -101,10 +104,28 @@ pub(crate) async fn start(place: Place) -> Instance {
     }
 }
 
-async fn begin(begin: Begin) -> Result<(Notes, impl FnMut(()) + Send), std::io::Error> {
+/// A note of this name is more than it can bear.
+pub(crate) const FATAL: &str = "fatal";
+
+async fn begin(
+    begin: Begin,
+) -> Result<
+    Leading<Notes, impl FnMut(String) + Send, impl Future<Output = Result<(), String>>>,
+    String,
+> {
     let names = begin.entities.keys();
     let names = names.filter_map(|key| Some(key.strip_prefix("note/")?.to_owned()));
-    Ok((Notes(names.collect()), |()| {}))
+    let (fail, mut failed) = tokio::sync::mpsc::unbounded_channel();
+    Ok(Leading {
+        machine: Notes(names.collect()),
+        performer: move |name| drop(fail.send(name)),
+        beside: async move {
+            match failed.recv().await {
+                Some(name) => Err(format!("cannot go on after {name}")),
+                None => Ok(()),
+            }
+        },
+    })
 }
 
 /// Status, headers and body; nothing when the instance cannot be reached.
