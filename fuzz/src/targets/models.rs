@@ -60,6 +60,8 @@ impl Models {
                 address,
                 version: "1.12.0".to_owned(),
                 checkpointed_resources: Vec::new(),
+                oversubscribed_resources: Vec::new(),
+                operations: Vec::new(),
             }),
         });
         let call = r#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"root","name":"f",
