@@ -12,7 +12,7 @@ use mesos_fuzz::targets::{NAMES, find};
 /// Gives what reads bytes from outside bytes that nobody thinks of.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// recordio, protobuf, json, models, http, or all of them one by one.
+    /// recordio, protobuf, json, models, http, paths, or all of them one by one.
     target: String,
     /// How long each runs.
     #[arg(long, default_value_t = 60)]

@@ -3,6 +3,7 @@
 mod http;
 mod messages;
 mod models;
+mod paths;
 mod records;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,7 +21,7 @@ pub trait Target {
 }
 
 /// The names of all targets.
-pub const NAMES: &[&str] = &["recordio", "protobuf", "json", "models", "http"];
+pub const NAMES: &[&str] = &["recordio", "protobuf", "json", "models", "http", "paths"];
 
 /// A target, and the recorded inputs that are for it.
 pub type Prepared = (Box<dyn Target>, Vec<Vec<u8>>);
@@ -42,6 +43,11 @@ pub fn find(name: &str, corpus: &Corpus) -> Option<Prepared> {
         "json" => (Box::new(messages::Json), corpus.json.clone()),
         "models" => (Box::new(models::Models::new()), both()),
         "http" => (Box::new(http::Http::start()), corpus.http.clone()),
+        "paths" => {
+            let paths = paths::Paths::start();
+            let seeds = paths.seeds();
+            (Box::new(paths), seeds)
+        }
         _ => return None,
     })
 }

@@ -40,3 +40,8 @@ fn the_master_goes_on_whatever_it_is_told() {
 fn the_cluster_answers_whatever_came_before() {
     smoke("http", 300);
 }
+
+#[test]
+fn no_path_leads_out_of_a_sandbox() {
+    smoke("paths", 200);
+}

@@ -12,6 +12,8 @@ use super::{Target, kind};
 
 /// How long an answer may take; a connection that stays open is left then.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// How long an answer may take to begin.
+const BEGINNING: Duration = Duration::from_millis(5);
 /// How long the cluster may take to say that it is well.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -54,11 +56,11 @@ impl Target for Http {
             0 => agent,
             _ => self.cluster.master_address(),
         };
-        let answer = exchange(address, input, PATIENCE);
+        let answer = exchange(address, input, BEGINNING, PATIENCE);
         if self.inputs.is_multiple_of(64) {
             for address in [self.cluster.master_address(), agent] {
                 let request = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-                let health = exchange(address, request, HEALTH_PATIENCE);
+                let health = exchange(address, request, HEALTH_PATIENCE, HEALTH_PATIENCE);
                 assert!(health.starts_with("HTTP/1.1 200"), "{address}: {health}");
             }
         }
@@ -66,17 +68,27 @@ impl Target for Http {
     }
 }
 
-/// Sends bytes, closes the writing side, and reads what comes in time.
-fn exchange(address: SocketAddr, bytes: &[u8], patience: Duration) -> String {
+/// Sends bytes, waits a little for the answer to begin, closes the writing side,
+/// and reads what comes in time: whoever closes at once counts as gone, and a
+/// request that is cut off is over only then.
+fn exchange(address: SocketAddr, bytes: &[u8], begins: Duration, patience: Duration) -> String {
     let mut stream = TcpStream::connect(address).expect("the cluster listens");
-    stream.set_read_timeout(Some(patience)).expect("a timeout");
+    stream.set_read_timeout(Some(begins)).expect("a timeout");
     stream
         .set_write_timeout(Some(HEALTH_PATIENCE))
         .expect("a timeout");
     let mut answer = Vec::new();
     // A server that refuses may close before it has read everything.
-    if stream.write_all(bytes).is_ok() && stream.shutdown(Shutdown::Write).is_ok() {
-        let _ = stream.take(1 << 20).read_to_end(&mut answer);
+    if stream.write_all(bytes).is_ok() {
+        let mut beginning = vec![0; 1 << 12];
+        if let Ok(length) = stream.read(&mut beginning) {
+            answer.extend_from_slice(&beginning[..length]);
+        }
+        let timeout = stream.set_read_timeout(Some(patience));
+        timeout.expect("a timeout");
+        if stream.shutdown(Shutdown::Write).is_ok() {
+            let _ = stream.take(1 << 20).read_to_end(&mut answer);
+        }
     }
     String::from_utf8_lossy(&answer).into_owned()
 }
