@@ -3,9 +3,13 @@
 //! `src/common/protobuf_utils.cpp`). The master checks with it what may be
 //! done, the agent does it.
 
+mod format;
+
 use mesos_sdk::resources::{Resources, Scalar, is_unreserved, reservation_role};
 use mesos_sdk::v1::offer::operation::Type;
 use mesos_sdk::{ids, v1};
+
+pub(crate) use format::{allocate, upgrade};
 
 /// What an operation takes away, and what it puts in its place.
 #[derive(Debug, Clone, PartialEq)]

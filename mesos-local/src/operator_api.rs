@@ -2,9 +2,11 @@
 //! the few calls that change it.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
+use mesos_sdk::resources::Resources;
 use mesos_sdk::v1;
 use mesos_sdk::v1::master::call::Type;
 use mesos_sdk::v1::master::response::{self, Type as Answer};
@@ -83,11 +85,7 @@ async fn accept(master: &MasterHandle, request: Request) -> Result<Response, Ref
 
 /// `master::validation::master::call::validate`: a type, and what it needs.
 fn validate(call: &Call) -> Result<(), Refusal> {
-    let missing = |name: &str| {
-        Err(Refusal::bad_request(format!(
-            "Failed to validate master::Call: Expecting '{name}' to be present"
-        )))
-    };
+    let missing = |name: &str| Err(invalid(format!("Expecting '{name}' to be present")));
     if call.r#type.is_none() {
         return missing("type");
     }
@@ -118,8 +116,44 @@ fn validate(call: &Call) -> Result<(), Refusal> {
         Type::RemoveQuota if call.remove_quota.is_none() => missing("remove_quota"),
         Type::Teardown if call.teardown.is_none() => missing("teardown"),
         Type::MarkAgentGone if call.mark_agent_gone.is_none() => missing("mark_agent_gone"),
+        Type::ReserveResources => {
+            let call = call.reserve_resources.iter();
+            validate_resources(call.flat_map(|call| &call.resources))
+        }
+        Type::UnreserveResources => {
+            let call = call.unreserve_resources.iter();
+            validate_resources(call.flat_map(|call| &call.resources))
+        }
+        Type::GrowVolume => agent_id(call.grow_volume.iter().any(|call| call.agent_id.is_some())),
+        Type::ShrinkVolume => agent_id(
+            call.shrink_volume
+                .iter()
+                .any(|call| call.agent_id.is_some()),
+        ),
         _ => Ok(()),
     }
+}
+
+fn invalid(text: impl Display) -> Refusal {
+    Refusal::bad_request(format!("Failed to validate master::Call: {text}"))
+}
+
+fn validate_resources<'a>(
+    resources: impl Iterator<Item = &'a v1::Resource>,
+) -> Result<(), Refusal> {
+    for resource in resources {
+        Resources::validate(std::slice::from_ref(resource)).map_err(invalid)?;
+    }
+    Ok(())
+}
+
+fn agent_id(is_there: bool) -> Result<(), Refusal> {
+    if is_there {
+        return Ok(());
+    }
+    Err(invalid(
+        "Expecting 'agent_id' to be present; only agent default resources are supported right now",
+    ))
 }
 
 /// Whether the answer follows from a snapshot.

@@ -2,13 +2,14 @@
 //! what remains of them; what is left over goes back
 //! (`docs/scheduler-http-api.md`, "ACCEPT"; `src/master/master.cpp`).
 
-use mesos_sdk::resources::{Resources, allocation_role, refine};
+use mesos_sdk::resources::Resources;
 use mesos_sdk::v1;
 use mesos_sdk::v1::offer::operation::Type;
 use mesos_sdk::v1::task_status::Reason;
 
 use super::state::Offer;
 use super::{Master, events};
+use crate::conversion;
 use crate::messages::ToAgent;
 
 /// An ACCEPT that is being carried out.
@@ -191,7 +192,14 @@ impl Master {
         acceptance: &mut Acceptance,
         mut operation: v1::offer::Operation,
     ) {
-        allocate_operation(&mut operation, &acceptance.role);
+        if !is_launch(&operation)
+            && let Err(text) = valid_for_schedulers(&mut operation)
+        {
+            let framework = acceptance.framework.clone();
+            let text = format!("Operation attempted with invalid resources: {text}");
+            return self.refuse_operation(&framework, &operation, None, text);
+        }
+        conversion::allocate(&mut operation, &acceptance.role);
         match operation.r#type() {
             Type::Launch => {
                 let has_id = operation.id.is_some();
@@ -410,6 +418,16 @@ fn is_launch(operation: &v1::offer::Operation) -> bool {
     matches!(operation.r#type(), Type::Launch | Type::LaunchGroup)
 }
 
+fn valid_for_schedulers(operation: &mut v1::offer::Operation) -> Result<(), String> {
+    conversion::upgrade(operation)?;
+    let reserve = operation.reserve.as_ref();
+    if reserve.is_some_and(|reserve| !reserve.source.is_empty()) {
+        let text = "Reservation updates are not yet implemented for the scheduler API.";
+        return Err(text.to_owned());
+    }
+    Ok(())
+}
+
 fn tasks_of(operation: &v1::offer::Operation) -> impl Iterator<Item = &v1::TaskInfo> {
     let single = operation
         .launch
@@ -420,51 +438,4 @@ fn tasks_of(operation: &v1::offer::Operation) -> impl Iterator<Item = &v1::TaskI
         .iter()
         .flat_map(|launch| &launch.task_group.tasks);
     single.chain(grouped)
-}
-
-/// Frameworks may leave `allocation_info` out; the offer's role is meant. And
-/// they may write reservations in the older format.
-fn allocate_operation(operation: &mut v1::offer::Operation, role: &str) {
-    let mut lists: Vec<&mut Vec<v1::Resource>> = Vec::new();
-    let mut singles: Vec<&mut v1::Resource> = Vec::new();
-    if let Some(launch) = &mut operation.launch {
-        for task in &mut launch.task_infos {
-            lists.push(&mut task.resources);
-            lists.extend(
-                task.executor
-                    .as_mut()
-                    .map(|executor| &mut executor.resources),
-            );
-        }
-    }
-    if let Some(launch) = &mut operation.launch_group {
-        lists.push(&mut launch.executor.resources);
-        lists.extend(
-            launch
-                .task_group
-                .tasks
-                .iter_mut()
-                .map(|task| &mut task.resources),
-        );
-    }
-    lists.extend(operation.reserve.as_mut().map(|r| &mut r.resources));
-    lists.extend(operation.unreserve.as_mut().map(|u| &mut u.resources));
-    lists.extend(operation.create.as_mut().map(|c| &mut c.volumes));
-    lists.extend(operation.destroy.as_mut().map(|d| &mut d.volumes));
-    if let Some(grow) = &mut operation.grow_volume {
-        singles.extend([&mut grow.volume, &mut grow.addition]);
-    }
-    singles.extend(operation.shrink_volume.as_mut().map(|s| &mut s.volume));
-    let all = lists.into_iter().flatten().chain(singles);
-    for resource in all {
-        // What mixes the formats is refused as it is.
-        if Resources::validate(std::slice::from_ref(resource)).is_ok() {
-            refine(resource);
-        }
-        if allocation_role(resource).is_none() {
-            resource.allocation_info = Some(v1::resource::AllocationInfo {
-                role: Some(role.to_owned()),
-            });
-        }
-    }
 }

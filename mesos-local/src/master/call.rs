@@ -2,7 +2,6 @@
 //! (`src/master/http.cpp`, `src/master/validation.cpp`), then on to whoever
 //! carries the call out.
 
-use mesos_sdk::v1;
 use mesos_sdk::v1::allocator::inverse_offer_status::Status;
 use mesos_sdk::v1::scheduler::{Call, call::Type};
 
@@ -232,19 +231,6 @@ fn validate_fields(call: &Call) -> Result<(), String> {
         && update.framework_info.id != call.framework_id
     {
         return Err("'framework_id' differs from 'update_framework.framework_info.id'".to_owned());
-    }
-    let has_source = call
-        .accept
-        .iter()
-        .flat_map(|accept| &accept.operations)
-        .any(|operation: &v1::offer::Operation| {
-            operation
-                .reserve
-                .as_ref()
-                .is_some_and(|reserve| !reserve.source.is_empty())
-        });
-    if has_source {
-        return Err("Reservation updates are not supported in the scheduler API".to_owned());
     }
     Ok(())
 }

@@ -46,8 +46,10 @@ const MASTER: &str = r#"
 200 GET_MASTER => ..
 200 SUBSCRIBE => ~SUBSCRIBED
 400 RESERVE_RESOURCES {"agent_id":$NOBODY,"resources":[]} => No agent found with specified ID
+400 RESERVE_RESOURCES {"agent_id":$AGENT,"resources":[{"name":"disk","type":"SCALAR","scalar":{"value":-1}}]} => Failed to validate master::Call: Resource 'disk:-1' is invalid: Invalid scalar resource: value <= 0
 202 RESERVE_RESOURCES {"agent_id":$AGENT,"resources":[$DISK64]} =>
 202 CREATE_VOLUMES {"agent_id":$AGENT,"volumes":[$VOLUME32]} =>
+400 GROW_VOLUME {"volume":$VOLUME32,"addition":$DISK32} => Failed to validate master::Call: Expecting 'agent_id' to be present; only agent default resources are supported right now
 202 GROW_VOLUME {"agent_id":$AGENT,"volume":$VOLUME32,"addition":$DISK32} =>
 202 SHRINK_VOLUME {"agent_id":$AGENT,"volume":$VOLUME64,"subtract":{"value":32}} =>
 202 DESTROY_VOLUMES {"agent_id":$AGENT,"volumes":[$VOLUME32]} =>

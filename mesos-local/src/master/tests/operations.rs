@@ -246,10 +246,21 @@ fn operations_that_make_no_sense_are_refused() {
     let no_volume = destroy(volume("db", "v", false), Some("c"));
     let shared = create(volume("db", "v", true), Some("d"));
     let unreserved = create(volume("db", "../v", false), Some("e"));
+    let mut changed = reserve(&reserved("mem:64", "db"), Some("f"));
+    changed.reserve.as_mut().unwrap().source = reserved("mem:64", "web").into_vec();
+    let negative = v1::Resource {
+        name: "mem".to_owned(),
+        scalar: Some(v1::value::Scalar { value: -1.0 }),
+        ..Default::default()
+    };
+    let mut wrong = reserve(&Resources::new(), Some("g"));
+    wrong.reserve.as_mut().unwrap().resources = vec![negative];
     world.accept(
         &f,
         &offer,
-        vec![other_role, too_much, no_volume, shared, unreserved],
+        vec![
+            other_role, too_much, no_volume, shared, unreserved, changed, wrong,
+        ],
     );
     let told = world.operation_updates(&f);
     assert!(told.iter().all(|status| status.state() == OperationError));
@@ -274,4 +285,9 @@ fn operations_that_make_no_sense_are_refused() {
         texts[3]
     );
     assert!(texts[4].contains("Invalid persistence ID"), "{}", texts[4]);
+    let start = "Operation attempted with invalid resources: ";
+    let reason = "Reservation updates are not yet implemented for the scheduler API.";
+    assert_eq!(texts[5], format!("{start}{reason}"));
+    let reason = "Resource 'mem:-1' is invalid: Invalid scalar resource: value <= 0";
+    assert_eq!(texts[6], format!("{start}{reason}"));
 }
