@@ -29,6 +29,7 @@ mod operator_operations;
 mod quota;
 mod reconcile;
 mod report;
+mod resource_acls;
 mod state;
 mod subscribe;
 mod task_validation;
@@ -234,6 +235,10 @@ impl Reply {
             status,
             body: body.into(),
         }
+    }
+
+    fn forbidden() -> Self {
+        Self::new(403, "403 Forbidden.")
     }
 
     fn accepted() -> Self {

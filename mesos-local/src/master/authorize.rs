@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use mesos_proto::json;
 use mesos_sdk::v1;
 use mesos_sdk::v1::master::response::GetState;
 use mesos_sdk::v1::master::{Call, Event, call::Type, event::Type as Told};
 
+use super::resource_acls::{Need, needs};
 use super::state::roles_of;
 use super::{Master, Reply};
 use crate::security::Action;
@@ -68,33 +68,31 @@ impl Master {
         }
     }
 
-    /// Why a framework may not reserve what it wants to.
-    pub(super) fn authorize_reservation(
+    /// What somebody may not do of what an operation needs.
+    pub(super) fn unauthorized_operation<'a>(
+        &self,
+        principal: Option<&str>,
+        operation: &'a v1::offer::Operation,
+    ) -> Option<Need<'a>> {
+        let is_refused = |need: &Need<'_>| !self.may(principal, need.action, need.value());
+        needs(operation).into_iter().find(is_refused)
+    }
+
+    /// Why a framework may not have an operation carried out.
+    pub(super) fn authorize_operation(
         &self,
         framework: &str,
         operation: &v1::offer::Operation,
     ) -> Result<(), String> {
-        let (Some(reserve), Some(known)) =
-            (&operation.reserve, self.state.frameworks.get(framework))
-        else {
-            return Ok(());
-        };
-        let principal = known.info.principal.as_deref();
-        for resource in &reserve.resources {
-            let role = match resource.reservations.last() {
-                Some(reservation) => reservation.role(),
-                None => resource.role(),
-            };
-            if !self.may(principal, Action::ReserveResources, Some(role)) {
-                return Err(format!(
-                    "{} no authorized to perform action RESERVE_RESOURCES on object {{\"value\":{},\"resource\":{}}}",
-                    self.principal_text(framework),
-                    serde_json::Value::from(role),
-                    json::to_string(resource),
-                ));
+        let known = self.state.frameworks.get(framework);
+        let principal = known.and_then(|known| known.info.principal.as_deref());
+        match self.unauthorized_operation(principal, operation) {
+            Some(need) => {
+                let who = self.principal_text(framework);
+                Err(format!("{who} no authorized to {need}"))
             }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The refusal of an operator's call.
@@ -129,15 +127,6 @@ impl Master {
                 roles(Action::UpdateQuotas, names)
             }
             Type::SetQuota | Type::RemoveQuota => any(Action::UpdateQuotas),
-            Type::ReserveResources => {
-                let reserve = call.reserve_resources.iter();
-                let resources = reserve.flat_map(|reserve| &reserve.resources);
-                let reservations = resources.filter_map(|resource| resource.reservations.last());
-                let names = reservations
-                    .map(v1::resource::ReservationInfo::role)
-                    .collect();
-                roles(Action::ReserveResources, names)
-            }
             Type::SetLoggingLevel => any(Action::SetLogLevel),
             Type::MarkAgentGone => any(Action::MarkAgentsGone),
             Type::DrainAgent => any(Action::DrainAgents),
@@ -151,7 +140,7 @@ impl Master {
         if is_allowed {
             Ok(())
         } else {
-            Err(Reply::new(403, "403 Forbidden."))
+            Err(Reply::forbidden())
         }
     }
 

@@ -23,7 +23,7 @@ impl Master {
         acceptance: &mut Acceptance,
         operation: &v1::offer::Operation,
     ) {
-        let authorized = self.authorize_reservation(&acceptance.framework, operation);
+        let authorized = self.authorize_operation(&acceptance.framework, operation);
         let conversion = authorized.and_then(|()| Conversion::of(operation));
         let checked = conversion.and_then(|conversion| {
             self.check_operation(acceptance, operation, &conversion)?;

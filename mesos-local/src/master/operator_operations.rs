@@ -8,11 +8,11 @@ use mesos_sdk::v1::offer::operation::{self, Type};
 
 use super::operations::check_reserver;
 use super::{Master, Reply};
-use crate::conversion::Conversion;
+use crate::conversion::{self, Conversion};
 
 impl Master {
     pub(super) fn operate_on_resources(&mut self, call: Call, principal: Option<&str>) -> Reply {
-        let Some((agent_id, operation)) = operation_of(call) else {
+        let Some((agent_id, mut operation)) = operation_of(call) else {
             return Reply::new(400, "Expecting the body of the call");
         };
         let key = agent_id.value;
@@ -23,6 +23,9 @@ impl Master {
             "{key} at {} ({})",
             agent.registration.pid, agent.info.hostname
         );
+        if let Err(text) = conversion::upgrade(&mut operation) {
+            return Reply::new(400, text);
+        }
         let checked = Conversion::of(&operation).and_then(|conversion| {
             self.check_call(&key, &operation, &conversion, principal)?;
             Ok(conversion)
@@ -31,6 +34,9 @@ impl Master {
             Ok(conversion) => conversion.unallocated(),
             Err(text) => return Reply::new(400, refusal(&operation, &place, &text)),
         };
+        if self.unauthorized_operation(principal, &operation).is_some() {
+            return Reply::forbidden();
+        }
         self.make_room(&key, &conversion.consumed);
         let free = self.free_resources(&key);
         if !free.contains(&conversion.consumed) {

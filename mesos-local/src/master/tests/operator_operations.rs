@@ -5,9 +5,10 @@ use mesos_sdk::v1;
 use mesos_sdk::v1::master::call::{self, Type};
 use mesos_sdk::v1::scheduler::event;
 
-use super::world::{Agent, World, reserved, volume};
+use super::world::{Agent, World, operation, reserved, volume};
 use crate::master::Reply;
 use crate::messages::ToAgent;
+use crate::security::Acls;
 
 fn reserve(world: &mut World, agent: &Agent, source: &Resources, resources: &Resources) -> Reply {
     let reserve = call::ReserveResources {
@@ -169,4 +170,54 @@ fn calls_that_make_no_sense_are_refused() {
         (reply.status, reply.body.as_str()),
         (400, "No agent found with specified ID")
     );
+}
+
+#[test]
+fn rules_say_who_may_change_what() {
+    let rule = |name: &str, objects: &str| {
+        format!(
+            r#""{name}": [{{"principals": {{"type": "ANY"}}, "{objects}": {{"type": "NONE"}}}}]"#
+        )
+    };
+    let rules = [
+        rule("unreserve_resources", "reserver_principals"),
+        rule("create_volumes", "roles"),
+        rule("destroy_volumes", "creator_principals"),
+        rule("resize_volumes", "roles"),
+    ];
+    let text = format!(r#"{{"permissive": true, {}}}"#, rules.join(", "));
+    let rules = Acls::parse(&text).unwrap();
+    let mut world = World::with(|config| config.acls = rules.into());
+    let agent = world.agent("cpus:8;mem:1024;disk:1024");
+    let db = reserved("disk:64", "db");
+    assert_eq!(reserve(&mut world, &agent, &plain(""), &db).status, 202);
+    let (agent_id, resources) = (agent.id.clone(), db.to_vec());
+    let unreserve = call::UnreserveResources {
+        agent_id: agent_id.clone(),
+        resources,
+    };
+    let reply = world.operate(Type::UnreserveResources, |call| {
+        call.unreserve_resources = Some(unreserve);
+    });
+    assert_eq!((reply.status, reply.body.as_str()), (403, "403 Forbidden."));
+    let volumes = vec![volume("db", "v", false)];
+    let create = call::CreateVolumes { agent_id, volumes };
+    let reply = world.operate(Type::CreateVolumes, |call| {
+        call.create_volumes = Some(create);
+    });
+    assert_eq!(reply.status, 403);
+    // A framework is told what it may not do.
+    let f = world.framework("db");
+    let offer = world.offers(&f).remove(0);
+    let undo = v1::offer::Operation {
+        unreserve: Some(v1::offer::operation::Unreserve {
+            resources: db.to_vec(),
+        }),
+        ..operation(v1::offer::operation::Type::Unreserve, Some("undo"))
+    };
+    world.accept(&f, &offer, vec![undo]);
+    let told = world.operation_updates(&f);
+    assert_eq!(told[0].state(), v1::OperationState::OperationError);
+    let text = "Any principal no authorized to perform action UNRESERVE_RESOURCES on ANY object";
+    assert_eq!(told[0].message(), text);
 }
