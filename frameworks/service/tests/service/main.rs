@@ -9,6 +9,7 @@
 
 mod alone;
 mod election;
+mod killed;
 mod notes;
 #[path = "../../../../mesos-sdk/tests/zookeeper/server.rs"]
 mod server;
