@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use redb::{
     Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageBackend,
-    StorageError, TableDefinition, TableError,
+    TableDefinition, TableError,
 };
 
 use super::{Batch, Entities, SimulatedDisk, Store, StoreError};
@@ -322,12 +322,6 @@ fn io_error(place: &str, error: &std::io::Error) -> StoreError {
         }
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreError::Damaged { place, reason },
         _ => StoreError::Unavailable { place, reason },
-    }
-}
-
-impl From<StorageError> for StoreError {
-    fn from(error: StorageError) -> Self {
-        failed("the store", error.into())
     }
 }
 
