@@ -30,13 +30,14 @@ const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 fn main() -> ExitCode {
     let mut args = Args::parse();
     if let Some(shell) = args.completions {
+        let mut script = Vec::new();
         clap_complete::generate(
             shell,
             &mut Args::command(),
             "distributed-shell",
-            &mut io::stdout(),
+            &mut script,
         );
-        return ExitCode::SUCCESS;
+        return printed(io::stdout().write_all(&script));
     }
     if let Some(path) = args.file.take() {
         match commands_from(&path) {
@@ -102,9 +103,14 @@ fn dry_run(args: &Args) -> ExitCode {
     } else {
         ""
     };
+    let commands = if args.commands.len() == 1 {
+        "command"
+    } else {
+        "commands"
+    };
     let head = writeln!(
         out,
-        "{} commands{times} as framework {} of role {} at {}: {} cpus, {} MiB memory, {} MiB disk, {} gpus, {} ports each",
+        "{} {commands}{times} as framework {} of role {} at {}: {} cpus, {} MiB memory, {} MiB disk, {} gpus, {} ports each",
         args.commands.len(),
         args.name,
         args.role,
@@ -120,7 +126,12 @@ fn dry_run(args: &Args) -> ExitCode {
         .iter()
         .enumerate()
         .map(|(index, command)| writeln!(out, "[{}] {command}", index + 1));
-    match head.and_then(|()| lines.into_iter().collect()) {
+    printed(head.and_then(|()| lines.into_iter().collect()))
+}
+
+/// What to exit with after something was printed for its own sake.
+fn printed(result: io::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         // `| head` has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

@@ -128,8 +128,8 @@ struct Session {
     /// Where each agent that made an offer answers.
     agents: BTreeMap<String, v1::Url>,
     has_told_unreachable: bool,
-    /// What to exit with because output cannot be printed.
-    cannot_print: Option<u8>,
+    /// What to exit with because output cannot be printed, and what to say of it.
+    cannot_print: Option<(u8, Option<String>)>,
     /// Decided while offers were handled.
     exit: Option<u8>,
 }
@@ -174,8 +174,15 @@ impl Session {
 
     async fn run(mut self, mut printer: Printer) -> u8 {
         let status = self.until_exit(&mut printer).await;
-        let status = self.cannot_print.unwrap_or(status);
         printer.finish();
+        let status = match self.cannot_print.take() {
+            Some((status, why)) => {
+                // The last line says why.
+                why.inspect(|why| printer.error(why));
+                status
+            }
+            None => status,
+        };
         self.leave().await;
         status
     }
@@ -345,21 +352,20 @@ impl Session {
                 Ok(())
             }
         };
-        self.printed(result, printer)
+        self.printed(result)
     }
 
     /// Output that cannot be printed ends the run, quietly when nobody reads.
-    fn printed(&mut self, result: io::Result<()>, printer: &Printer) -> Option<Input> {
+    fn printed(&mut self, result: io::Result<()>) -> Option<Input> {
         let error = result.err()?;
         if self.cannot_print.is_some() {
             return None;
         }
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            self.cannot_print = Some(PIPE_CLOSED);
+        self.cannot_print = Some(if error.kind() == io::ErrorKind::BrokenPipe {
+            (PIPE_CLOSED, None)
         } else {
-            printer.error(&format!("cannot write output: {error}"));
-            self.cannot_print = Some(UNUSABLE);
-        }
+            (UNUSABLE, Some(format!("cannot write output: {error}")))
+        });
         Some(Input::Interrupt)
     }
 
@@ -372,7 +378,7 @@ impl Session {
         let mut stop = None;
         for notice in &effects.notices {
             let result = printer.notice(&self.shell, notice);
-            stop = stop.or(self.printed(result, printer));
+            stop = stop.or(self.printed(result));
         }
         for output in effects.follow {
             self.follow(output, printer);

@@ -81,6 +81,24 @@ fn completions_and_dry_runs_need_no_cluster() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_told_last() {
+    let full = || fs::File::options().write(true).open("/dev/full");
+    for (args, status) in [
+        (&["local", "echo a"][..], 125),
+        (&["--completions", "bash"], 1),
+        (&["--dry-run", "local", "true"], 1),
+    ] {
+        let full = full().expect("a full device");
+        let output = program(args).stdout(full).output();
+        let output = output.expect("the program starts");
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        let last = said.lines().last().unwrap_or_default();
+        assert!(last.contains("No space left on device"), "{said}");
+    }
+}
+
+#[test]
 fn every_command_of_a_file_runs_once() {
     let mut child = program(&["-q", "--file", "-", "local"])
         .stdin(Stdio::piped())
