@@ -1,11 +1,14 @@
 //! The operator API of masters.
 
+mod agents;
+mod resources;
+
 use std::time::Duration;
 
 use futures::TryFutureExt as _;
 use mesos_proto::v1;
 use mesos_proto::v1::master::{Call, Response, call, call::Type, response};
-use mesos_proto::v1::{maintenance, quota};
+use mesos_proto::v1::quota;
 
 use super::calls::{ENCODING, nanoseconds};
 use super::{Client, Error, FilePart, Files};
@@ -299,234 +302,6 @@ impl MasterClient {
         Ok(response.get_master.unwrap_or_default())
     }
 
-    /// Reserves resources of an agent; they carry the reservation that is wanted.
-    /// Taken when it is queued.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 409 when the agent has not so much to reserve.
-    pub async fn reserve_resources(
-        &self,
-        agent_id: v1::AgentId,
-        resources: Vec<v1::Resource>,
-    ) -> Result<(), Error> {
-        self.tell(Type::ReserveResources, |call| {
-            call.reserve_resources = Some(call::ReserveResources {
-                agent_id,
-                source: Vec::new(),
-                resources,
-            });
-        })
-        .await
-    }
-
-    /// Gives a reservation up.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 409 when the resources are not there or in use.
-    pub async fn unreserve_resources(
-        &self,
-        agent_id: v1::AgentId,
-        resources: Vec<v1::Resource>,
-    ) -> Result<(), Error> {
-        self.tell(Type::UnreserveResources, |call| {
-            call.unreserve_resources = Some(call::UnreserveResources {
-                agent_id,
-                resources,
-            });
-        })
-        .await
-    }
-
-    /// Creates persistent volumes on reserved disk.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 409 when there is no such disk.
-    pub async fn create_volumes(
-        &self,
-        agent_id: v1::AgentId,
-        volumes: Vec<v1::Resource>,
-    ) -> Result<(), Error> {
-        self.tell(Type::CreateVolumes, |call| {
-            call.create_volumes = Some(call::CreateVolumes { agent_id, volumes });
-        })
-        .await
-    }
-
-    /// Destroys persistent volumes with what is in them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 409 when they are not there or in use.
-    pub async fn destroy_volumes(
-        &self,
-        agent_id: v1::AgentId,
-        volumes: Vec<v1::Resource>,
-    ) -> Result<(), Error> {
-        self.tell(Type::DestroyVolumes, |call| {
-            call.destroy_volumes = Some(call::DestroyVolumes { agent_id, volumes });
-        })
-        .await
-    }
-
-    /// Makes a persistent volume larger by `addition`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn grow_volume(
-        &self,
-        agent_id: v1::AgentId,
-        volume: v1::Resource,
-        addition: v1::Resource,
-    ) -> Result<(), Error> {
-        self.tell(Type::GrowVolume, |call| {
-            call.grow_volume = Some(call::GrowVolume {
-                agent_id: Some(agent_id),
-                volume,
-                addition,
-            });
-        })
-        .await
-    }
-
-    /// Makes a persistent volume smaller by `subtract_mib`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn shrink_volume(
-        &self,
-        agent_id: v1::AgentId,
-        volume: v1::Resource,
-        subtract_mib: f64,
-    ) -> Result<(), Error> {
-        self.tell(Type::ShrinkVolume, |call| {
-            call.shrink_volume = Some(call::ShrinkVolume {
-                agent_id: Some(agent_id),
-                volume,
-                subtract: v1::value::Scalar {
-                    value: subtract_mib,
-                },
-            });
-        })
-        .await
-    }
-
-    /// Which machines drain or are down, and what frameworks answered.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn maintenance_status(&self) -> Result<maintenance::ClusterStatus, Error> {
-        let response = self.ask(Type::GetMaintenanceStatus, |_| {}).await?;
-        Ok(response.get_maintenance_status.unwrap_or_default().status)
-    }
-
-    /// The maintenance that is planned.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn maintenance_schedule(&self) -> Result<maintenance::Schedule, Error> {
-        let response = self.ask(Type::GetMaintenanceSchedule, |_| {}).await?;
-        Ok(response
-            .get_maintenance_schedule
-            .unwrap_or_default()
-            .schedule)
-    }
-
-    /// Plans maintenance, in place of what was planned. Machines in it begin to
-    /// drain: frameworks are asked to leave with inverse offers.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn update_maintenance_schedule(
-        &self,
-        schedule: maintenance::Schedule,
-    ) -> Result<(), Error> {
-        self.tell(Type::UpdateMaintenanceSchedule, |call| {
-            call.update_maintenance_schedule = Some(call::UpdateMaintenanceSchedule { schedule });
-        })
-        .await
-    }
-
-    /// Takes machines down that are planned to be. Their agents are told to exit.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn start_maintenance(&self, machines: Vec<v1::MachineId>) -> Result<(), Error> {
-        self.tell(Type::StartMaintenance, |call| {
-            call.start_maintenance = Some(call::StartMaintenance { machines });
-        })
-        .await
-    }
-
-    /// Takes machines back that were down.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn stop_maintenance(&self, machines: Vec<v1::MachineId>) -> Result<(), Error> {
-        self.tell(Type::StopMaintenance, |call| {
-            call.stop_maintenance = Some(call::StopMaintenance { machines });
-        })
-        .await
-    }
-
-    /// Drains an agent: it gets no more tasks, and those it has are killed, within
-    /// `max_grace_period` if it is given. `mark_gone`: when that is done the agent is
-    /// gone for good. [`MasterClient::agents`] tells when it is drained.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 400 when there is no such agent.
-    pub async fn drain_agent(
-        &self,
-        agent_id: v1::AgentId,
-        max_grace_period: Option<Duration>,
-        mark_gone: bool,
-    ) -> Result<(), Error> {
-        // What does not fit is longer than anybody waits.
-        let max_grace_period = max_grace_period.and_then(|period| period.try_into().ok());
-        self.tell(Type::DrainAgent, |call| {
-            call.drain_agent = Some(call::DrainAgent {
-                agent_id,
-                max_grace_period,
-                mark_gone: mark_gone.then_some(true),
-            });
-        })
-        .await
-    }
-
-    /// Keeps an agent from new tasks; those it has go on.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 400 when there is no such agent.
-    pub async fn deactivate_agent(&self, agent_id: v1::AgentId) -> Result<(), Error> {
-        self.tell(Type::DeactivateAgent, |call| {
-            call.deactivate_agent = Some(call::DeactivateAgent { agent_id });
-        })
-        .await
-    }
-
-    /// Takes an agent back that was deactivated or is drained.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 400 when it is active, or drains still.
-    pub async fn reactivate_agent(&self, agent_id: v1::AgentId) -> Result<(), Error> {
-        self.tell(Type::ReactivateAgent, |call| {
-            call.reactivate_agent = Some(call::ReactivateAgent { agent_id });
-        })
-        .await
-    }
-
     /// What roles can have for certain, and at most.
     ///
     /// # Errors
@@ -591,20 +366,6 @@ impl MasterClient {
     pub async fn teardown(&self, framework_id: v1::FrameworkId) -> Result<(), Error> {
         self.tell(Type::Teardown, |call| {
             call.teardown = Some(call::Teardown { framework_id });
-        })
-        .await
-    }
-
-    /// Gives an agent up for good: its tasks are gone, and it is refused should it
-    /// come back.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], with status 404 when there is no such agent, and 503 while it is
-    /// being marked unreachable.
-    pub async fn mark_agent_gone(&self, agent_id: v1::AgentId) -> Result<(), Error> {
-        self.tell(Type::MarkAgentGone, |call| {
-            call.mark_agent_gone = Some(call::MarkAgentGone { agent_id });
         })
         .await
     }

@@ -1,31 +1,25 @@
 //! The calls of a scheduler, all 17, under one subscription.
 
+mod background;
+mod link;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
-use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
 use mesos_proto::v1;
 use mesos_proto::v1::scheduler::{Call, OfferConstraints, call};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::address::HostAddress;
-use crate::client::{Encoding, PATH};
-use crate::error::{CallError, call_name};
-use crate::reconciler::Reconciler;
+use crate::client::Encoding;
+use crate::error::CallError;
 use crate::status::Ack;
 use crate::transport::Transport;
-
-/// Acknowledgements under way at once. An agent waits for each before it sends
-/// the next update of the same task, so their order does not matter.
-const ACKNOWLEDGEMENTS_AT_ONCE: usize = 8;
-/// How long calls under way are waited for when their subscription has ended: a
-/// master that is gone does not answer, one that took a TEARDOWN does.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+use background::{Background, acknowledgement, in_background, operation_acknowledgement};
+use link::Link;
+pub(crate) use link::Tracked;
 
 /// Makes calls under one subscription. When that has ended, they fail with
 /// [`CallError::SessionLost`] instead of reaching another one. Clones share the
@@ -34,34 +28,6 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 pub struct Calls {
     link: Arc<Link>,
     background: mpsc::UnboundedSender<Background>,
-}
-
-#[derive(Debug)]
-struct Link {
-    transport: Transport,
-    server: HostAddress,
-    headers: HeaderMap,
-    framework_id: v1::FrameworkId,
-    encoding: Encoding,
-    is_over: AtomicBool,
-    ended: Notify,
-    tracker: Mutex<Option<Tracked>>,
-}
-
-/// Those that want to know what is launched.
-#[derive(Debug)]
-pub(crate) struct Tracked {
-    pub(crate) tasks: Arc<Mutex<Reconciler>>,
-    pub(crate) operations: Arc<Mutex<Reconciler>>,
-}
-
-#[derive(Debug)]
-enum Background {
-    Acknowledge(call::Acknowledge),
-    AcknowledgeOperation(call::AcknowledgeOperationStatus),
-    Decline(v1::OfferId),
-    /// To be answered when all before it was sent.
-    Flush(oneshot::Sender<()>),
 }
 
 impl Calls {
@@ -482,86 +448,6 @@ impl Calls {
     }
 }
 
-impl Link {
-    async fn send(&self, mut call: Call) -> Result<(), CallError> {
-        let name = call_name(&call);
-        let begun = Instant::now();
-        let result = self.try_send(name, &mut call).await;
-        let outcome = if result.is_ok() { "accepted" } else { "failed" };
-        metrics::counter!("mesos_sdk_calls_total", "type" => name, "outcome" => outcome)
-            .increment(1);
-        metrics::histogram!("mesos_sdk_call_seconds", "type" => name).record(begun.elapsed());
-        if let Err(error) = &result {
-            tracing::debug!(call = name, %error, "call failed");
-        }
-        result
-    }
-
-    async fn try_send(&self, name: &'static str, call: &mut Call) -> Result<(), CallError> {
-        let lost = Err(CallError::SessionLost { call: name });
-        let ended = self.ended.notified();
-        tokio::pin!(ended);
-        // From here on no end is missed.
-        ended.as_mut().enable();
-        if self.is_over.load(Ordering::Acquire) {
-            return lost;
-        }
-        call.framework_id = Some(self.framework_id.clone());
-        let body = self.encoding.encode(call);
-        let sent = self
-            .transport
-            .post(&self.server, PATH, self.headers.clone(), body);
-        tokio::pin!(sent);
-        let answer = tokio::select! {
-            biased;
-            answer = &mut sent => answer,
-            () = ended => match tokio::time::timeout(LAST_ANSWERS, sent).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    return Err(CallError::Unknown {
-                        call: name,
-                        reason: "its subscription ended before the answer came".to_owned(),
-                    });
-                }
-            },
-        };
-        let response = answer.map_err(|error| {
-            let reason = error.to_string();
-            if error.is_unsent() {
-                CallError::Unsent { call: name, reason }
-            } else {
-                CallError::Unknown { call: name, reason }
-            }
-        })?;
-        let is_other_stream = match response.status {
-            StatusCode::OK | StatusCode::ACCEPTED => return Ok(()),
-            StatusCode::FORBIDDEN => response.body.starts_with(b"Framework is not subscribed"),
-            StatusCode::BAD_REQUEST => {
-                response.body.starts_with(b"The stream ID")
-                    || response.body.starts_with(b"Framework cannot be found")
-            }
-            status => status.is_redirection() || status.is_server_error(),
-        };
-        if is_other_stream {
-            return lost;
-        }
-        Err(CallError::Refused {
-            call: name,
-            status: response.status.as_u16(),
-            message: response.text(),
-        })
-    }
-
-    fn with_reconcilers(&self, change: impl FnOnce(&mut Reconciler, &mut Reconciler)) {
-        let tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Tracked { tasks, operations }) = tracker.as_ref() {
-            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut operations = operations.lock().unwrap_or_else(PoisonError::into_inner);
-            change(&mut tasks, &mut operations);
-        }
-    }
-}
-
 /// The tasks that operations launch, and where.
 fn launched(operations: &[v1::offer::Operation]) -> Vec<(v1::TaskId, v1::AgentId)> {
     let single = operations.iter().filter_map(|o| o.launch.as_ref());
@@ -571,63 +457,4 @@ fn launched(operations: &[v1::offer::Operation]) -> Vec<(v1::TaskId, v1::AgentId
         .chain(grouped.flat_map(|launch| &launch.task_group.tasks))
         .map(|task| (task.task_id.clone(), task.agent_id.clone()))
         .collect()
-}
-
-fn acknowledgement(acknowledge: call::Acknowledge) -> Call {
-    Call {
-        r#type: Some(call::Type::Acknowledge as i32),
-        acknowledge: Some(acknowledge),
-        ..Default::default()
-    }
-}
-
-fn operation_acknowledgement(acknowledge: call::AcknowledgeOperationStatus) -> Call {
-    Call {
-        r#type: Some(call::Type::AcknowledgeOperationStatus as i32),
-        acknowledge_operation_status: Some(acknowledge),
-        ..Default::default()
-    }
-}
-
-/// Sends acknowledgements, some at a time, and declines, many at once.
-async fn in_background(link: Arc<Link>, mut work: mpsc::UnboundedReceiver<Background>) {
-    let mut under_way = FuturesUnordered::new();
-    let mut flushes: Vec<oneshot::Sender<()>> = Vec::new();
-    let mut batch = Vec::new();
-    loop {
-        if under_way.is_empty() {
-            for flush in flushes.drain(..) {
-                // Who asked may have lost patience.
-                let _ = flush.send(());
-            }
-        }
-        let room = ACKNOWLEDGEMENTS_AT_ONCE.saturating_sub(under_way.len());
-        tokio::select! {
-            received = work.recv_many(&mut batch, room.max(1)), if room > 0 => {
-                if received == 0 {
-                    break;
-                }
-                let mut declined = Vec::new();
-                for item in batch.drain(..) {
-                    match item {
-                        Background::Acknowledge(ack) => under_way.push(link.send(acknowledgement(ack))),
-                        Background::AcknowledgeOperation(ack) => {
-                            under_way.push(link.send(operation_acknowledgement(ack)));
-                        }
-                        Background::Decline(offer_id) => declined.push(offer_id),
-                        Background::Flush(sent) => flushes.push(sent),
-                    }
-                }
-                if !declined.is_empty() {
-                    under_way.push(link.send(Call {
-                        r#type: Some(call::Type::Decline as i32),
-                        decline: Some(call::Decline { offer_ids: declined, filters: None }),
-                        ..Default::default()
-                    }));
-                }
-            }
-            Some(_) = under_way.next(), if !under_way.is_empty() => {}
-        }
-    }
-    while under_way.next().await.is_some() {}
 }
