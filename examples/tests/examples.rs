@@ -117,3 +117,22 @@ fn exec_into_a_task() {
     let printed = text(&run("exec_into_a_task", &["local"]));
     assert_eq!(printed, "hello from the task\nexit code Some(3)\n");
 }
+
+#[test]
+fn placement_with_constraints() {
+    let printed = text(&run("placement_with_constraints", &["local"]));
+    for line in [
+        "web: large port ",
+        "web: other-rack port ",
+        "refused large: UNIQUE rack\n",
+        "refused same-rack: UNIQUE rack\n",
+        "refused small: 0.5 cpus short\n",
+        "refused far: LIKE rack r[0-9]+\n",
+        "refused plain: UNIQUE rack, LIKE rack r[0-9]+\n",
+        "1 left over: 4 of 6 offers refused: 3 UnfulfilledConstraint, 1 InsufficientCpus\n",
+        "web-0 TASK_FINISHED\n",
+        "web-1 TASK_FINISHED\n",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+}

@@ -146,7 +146,7 @@
 //! after the other.
 //!
 //! A framework's own fitness may change its mind with what was placed, so with
-//! [`Placer::by`] there is no search.
+//! [`Placer::by`] there is no search, and what is left over is `GaveUp`.
 //!
 //! # Cost
 //!
@@ -337,11 +337,11 @@ impl Placer {
         let missing = missing.map(|(entry, placed)| entry.count - placed);
         let missing: Vec<u32> = missing.collect();
         let Run { board, commits, .. } = run;
-        let search = match (missing.iter().any(|missing| *missing > 0), budget) {
-            (true, budget) if budget.is_spent => Search::GaveUp,
-            (true, _) => Search::Finished,
-            (false, budget) if budget.is_used => Search::Finished,
-            (false, _) => Search::NotNeeded,
+        let has_fitness = matches!(self.preference, Preference::Own(_));
+        let search = match missing.iter().any(|missing| *missing > 0) {
+            true if budget.is_spent || has_fitness => Search::GaveUp,
+            false if !budget.is_used => Search::NotNeeded,
+            _ => Search::Finished,
         };
         let keepsakes = Keepsakes::new(&self.label_keys, demands);
         let launches = launch::draw(&problem, &offers, &keepsakes, &commits, self.seed);
@@ -353,7 +353,7 @@ impl Placer {
             offers: offers.len(),
             problem,
             board,
-            has_fitness: matches!(self.preference, Preference::Own(_)),
+            has_fitness,
         }
     }
 

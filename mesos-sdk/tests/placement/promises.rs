@@ -160,6 +160,17 @@ fn small() -> impl Strategy<Value = Case> {
     (1..5_usize, 1..4_usize).prop_flat_map(|(agents, demands)| case(agents, demands))
 }
 
+/// Six instances at most, on six agents: what the documentation names.
+fn half_a_dozen() -> impl Strategy<Value = Case> {
+    (3..7_usize)
+        .prop_flat_map(|demands| case(6, demands))
+        .prop_map(|mut case| {
+            let count = if case.demands.len() > 3 { 1 } else { 2 };
+            case.demands = case.demands.into_iter().map(|d| d.count(count)).collect();
+            case
+        })
+}
+
 fn large() -> impl Strategy<Value = Case> {
     (5..20_usize, 4..20_usize).prop_flat_map(|(agents, demands)| case(agents, demands))
 }
@@ -192,6 +203,13 @@ proptest! {
                 .collect();
             prop_assert_eq!(&placed, &best);
             prop_assert_ne!(placement.search(), Search::GaveUp);
+        }
+    }
+
+    #[test]
+    fn half_a_dozen_is_always_searched_to_the_end(case in half_a_dozen()) {
+        for placer in [Placer::spread(), Placer::pack()] {
+            prop_assert_ne!(place(&placer, &case).search(), Search::GaveUp);
         }
     }
 
