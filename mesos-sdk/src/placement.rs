@@ -140,8 +140,8 @@
 //! and a search can take long. It ends when its [budget](Placer::search_budget)
 //! does, and then [`Placement::search`] says [`Search::GaveUp`]: what was placed
 //! stands and is right, but more might have been possible. The default budget is
-//! enough for cases of half a dozen instances on as many agents, and spends about
-//! ten milliseconds at most. The promise leaves out demands for labelled
+//! enough for cases of half a dozen instances on as many agents, and spends a
+//! fraction of a second at most. The promise leaves out demands for labelled
 //! reservations and for resources that are wanted exactly; these are placed one
 //! after the other.
 //!
@@ -218,8 +218,8 @@ impl<T: Offered + ?Sized> Offered for &T {
     }
 }
 
-/// How much is searched unless told otherwise: about ten milliseconds.
-const BUDGET: u64 = 200_000;
+/// How much is searched unless told otherwise.
+const BUDGET: u64 = 1_000_000;
 
 /// Matches demands with offers; see [the module](self).
 #[derive(Debug, Clone)]
@@ -310,7 +310,7 @@ impl Placer {
     }
 
     /// How many looks at an agent for an instance a call may spend on searching
-    /// when placing one after the other leaves something over; 200,000 by
+    /// when placing one after the other leaves something over; a million by
     /// default, none with zero. See [what is promised](self#what-is-promised).
     #[must_use]
     pub fn search_budget(mut self, looks: u64) -> Self {

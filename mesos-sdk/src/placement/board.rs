@@ -7,7 +7,7 @@ use super::draw;
 use super::ports::PortUse;
 use super::problem::{Problem, Shape, Taking};
 use super::supply::Amounts;
-use super::tally::Tally;
+use super::tally::{Rule, Tally};
 
 /// Scalars of one name promised at one site, in thousandths.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -84,6 +84,22 @@ impl Board {
                 let column = problem.tallies[*tally].0;
                 let value = problem.columns[column].of_site[site];
                 self.tallies[*tally].admits(*rule, value)
+            })
+    }
+
+    /// Whether one more instance of the class may go to the site now or, when
+    /// it waits for others of its group, later. Once this is not so it never
+    /// will be.
+    pub(super) fn may_admit(&self, problem: &Problem, class: usize, site: usize) -> bool {
+        let class = &problem.classes[class];
+        let shape = &problem.shapes[class.shape];
+        let waits = |rule: &Rule| matches!(rule, Rule::GroupBy(_));
+        problem.masks[shape.mask].admits(site)
+            && self.has_room(problem, class.shape, site)
+            && class.counting.iter().all(|(tally, rule)| {
+                let column = problem.tallies[*tally].0;
+                let value = problem.columns[column].of_site[site];
+                waits(rule) || self.tallies[*tally].admits(*rule, value)
             })
     }
 

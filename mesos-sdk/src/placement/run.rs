@@ -22,9 +22,6 @@ pub(super) struct Commit {
     pub(super) site: usize,
 }
 
-/// So many equal instances are placed with a heap of their own.
-const MANY: u32 = 8;
-
 pub(super) struct Run<'a> {
     problem: &'a Problem,
     offers: &'a [&'a v1::Offer],
@@ -110,8 +107,8 @@ impl<'a> Run<'a> {
             .iter()
             .any(|(_, rule)| matches!(rule, Rule::GroupBy(_)));
         let spreads = matches!(self.preference, Preference::Spread);
-        if missing > MANY && spreads && !groups_by {
-            self.place_many(demand, entry, missing);
+        if missing > 1 && spreads && !groups_by {
+            self.place_many(demand, entry);
             return;
         }
         for _ in 0..missing {
@@ -227,12 +224,50 @@ impl<'a> Run<'a> {
         score.filter(|score| !score.is_nan())
     }
 
-    /// The same as one after the other, looking at each site once and then only
-    /// at those that got one.
-    fn place_many(&mut self, demand: usize, entry: Entry, missing: u32) {
-        if self.has_failed(entry.class) {
-            return;
+    /// The same as one after the other: a site that got one is of no interest
+    /// while there are others without any of the group, so these can be looked
+    /// up at once.
+    fn place_many(&mut self, demand: usize, entry: Entry) {
+        while self.is_missing(demand) && !self.has_failed(entry.class) {
+            let missing = entry.count - self.placed[demand];
+            let empty = self.without_group(entry, missing as usize);
+            let is_none = empty.is_empty();
+            for site in empty {
+                let crowd = self.board.on_agent(self.problem, entry.group, site);
+                if crowd == 0 && self.board.admits(self.problem, entry.class, site) {
+                    self.commit(demand, site);
+                }
+            }
+            if is_none {
+                self.place_beside(demand, entry);
+                return;
+            }
         }
+    }
+
+    /// The best sites that have no instance of the group.
+    fn without_group(&mut self, entry: Entry, most: usize) -> Vec<usize> {
+        let Self {
+            problem,
+            board,
+            index,
+            ..
+        } = self;
+        let shape = &problem.shapes[problem.classes[entry.class].shape];
+        let mut sites = Vec::with_capacity(most);
+        index.walk(board, shape, |site| {
+            let crowd = board.on_agent(problem, entry.group, site);
+            if crowd == 0 && board.admits(problem, entry.class, site) {
+                sites.push(site);
+            }
+            sites.len() >= most
+        });
+        sites
+    }
+
+    /// Places instances where others of the group are, looking at each site once
+    /// and then only at those that got one.
+    fn place_beside(&mut self, demand: usize, entry: Entry) {
         let key = |run: &Self, site| {
             let crowd = run.board.on_agent(run.problem, entry.group, site);
             Reverse((crowd, run.index.rank(site), site))
@@ -240,8 +275,7 @@ impl<'a> Run<'a> {
         let sites = 0..self.problem.sites.len();
         let admitted = sites.filter(|site| self.board.admits(self.problem, entry.class, *site));
         let mut heap: BinaryHeap<_> = admitted.map(|site| key(self, site)).collect();
-        let mut left = missing;
-        while left > 0 {
+        while self.is_missing(demand) {
             let Some(Reverse((crowd, rank, site))) = heap.pop() else {
                 self.failed[entry.class] = Some(self.version);
                 return;
@@ -254,7 +288,6 @@ impl<'a> Run<'a> {
             }
             if self.board.admits(self.problem, entry.class, site) {
                 self.commit(demand, site);
-                left -= 1;
                 heap.push(key(self, site));
             }
         }

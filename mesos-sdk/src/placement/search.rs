@@ -106,7 +106,7 @@ pub(super) fn one_more(
         seen: HashSet::new(),
         budget,
     };
-    (search.has_enough() && search.descend()).then_some(search.steps)
+    search.descend().then_some(search.steps)
 }
 
 /// Of each class how many must, and how many more may be placed.
@@ -218,26 +218,25 @@ impl Search<'_> {
         self.problem.classes[self.wanted[class].0].is_ordered
     }
 
-    /// Whether everything together is not more than there is.
+    /// Whether what is left to place is not more than what is left to take.
     fn has_enough(&self) -> bool {
         let mut need = vec![0_i64; self.problem.names.len()];
-        for (class, must, _) in &self.wanted {
+        for (number, (class, _, _)) in self.wanted.iter().enumerate() {
             let shape = &self.problem.shapes[self.problem.classes[*class].shape];
-            if shape.is_labelled() {
+            let must = i64::from(self.must(number));
+            if shape.is_labelled() || must == 0 {
                 continue;
             }
-            for (name, amount, _) in &shape.scalars {
-                let amount = amount.saturating_mul(i64::from(*must));
-                need[*name] = need[*name].saturating_add(amount);
+            for (name, amount, taking) in &shape.scalars {
+                if *taking != Taking::Revocable {
+                    let amount = amount.saturating_mul(must);
+                    need[*name] = need[*name].saturating_add(amount);
+                }
             }
         }
         need.iter().enumerate().all(|(name, need)| {
-            let sites = self.sites.iter();
-            let amounts = sites.map(|site| {
-                let amounts = self.problem.sites[*site].amounts[name];
-                amounts.plain().saturating_add(amounts.revocable)
-            });
-            amounts.fold(0_i64, i64::saturating_add) >= *need
+            let free = self.sites.iter().map(|site| self.board.free(*site)[name]);
+            free.fold(0_i64, i64::saturating_add) >= *need
         })
     }
 
@@ -247,7 +246,7 @@ impl Search<'_> {
             return true;
         }
         let looks = self.wanted.len() * self.sites.len();
-        if !self.budget.pay(looks) || !self.seen.insert(self.key()) {
+        if !self.budget.pay(looks) || !self.has_enough() || !self.seen.insert(self.key()) {
             return false;
         }
         for (class, places) in self.choices() {
@@ -266,8 +265,8 @@ impl Search<'_> {
     }
 
     /// Which classes to try next, and where. Where order matters each class is
-    /// tried; of the others only the one with the fewest places, and none when
-    /// one has no place left: places only become fewer.
+    /// tried; of the others only the one with the fewest places. None when one
+    /// has no place left and will not get any.
     fn choices(&self) -> Vec<(usize, Vec<usize>)> {
         let mut ordered = Vec::new();
         let mut tightest: Option<(usize, Vec<usize>)> = None;
@@ -278,7 +277,12 @@ impl Search<'_> {
             }
             let places = self.places(class);
             if self.is_ordered(class) {
-                is_open |= self.must(class) > 0;
+                if self.must(class) > 0 {
+                    is_open = true;
+                    if places.is_empty() && !self.may_wait(class) {
+                        return Vec::new();
+                    }
+                }
                 ordered.push((class, places));
             } else if places.is_empty() {
                 return Vec::new();
@@ -293,6 +297,13 @@ impl Search<'_> {
             true => ordered,
             false => tightest.into_iter().collect(),
         }
+    }
+
+    /// Whether the class can get a place once others of its group have theirs.
+    fn may_wait(&self, class: usize) -> bool {
+        let (class, _, _) = self.wanted[class];
+        let mut sites = self.sites.iter();
+        sites.any(|site| self.board.may_admit(self.problem, class, *site))
     }
 
     /// The sites that admit the class, one of each that are alike.
