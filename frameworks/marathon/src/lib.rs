@@ -1,12 +1,16 @@
 //! Marathon: runs applications for as long as they are wanted.
 
+pub mod api;
 pub mod app;
+pub mod args;
 pub mod deployment;
 pub mod effects;
 pub mod engine;
 pub mod input;
 pub mod instance;
+pub mod io;
 pub mod launch_delay;
+pub mod machine;
 pub mod path_id;
 pub mod probes;
 pub mod queue;

@@ -1,0 +1,133 @@
+//! The REST API: what Marathon's clients ask, and what they are answered.
+
+mod apps;
+mod deployments;
+mod errors;
+mod groups;
+mod selector;
+mod service;
+mod show;
+mod tasks;
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use mesos_service::event_loop::Handle;
+use mesos_service::http::{EventBus, Request as Http, Response, Router};
+
+use crate::effects::Event;
+use crate::machine::{Answer, Ask, Marathon};
+use crate::path_id::PathId;
+use crate::request::{Reply, Request};
+use crate::state::State;
+
+pub use service::About;
+
+/// What answers requests.
+#[derive(Clone, Debug)]
+pub struct Api {
+    handle: Handle<Marathon>,
+    events: EventBus,
+    about: Arc<About>,
+}
+
+/// An answer, or the one that says why there is none.
+type Answered = Result<Response, Response>;
+
+impl Api {
+    /// Answers for a machine.
+    #[must_use]
+    pub fn new(handle: Handle<Marathon>, events: EventBus, about: About) -> Self {
+        Self {
+            handle,
+            events,
+            about: Arc::new(about),
+        }
+    }
+
+    /// Everything that can be asked.
+    #[must_use]
+    pub fn router(self) -> Router<Self> {
+        Router::new(self)
+            .get("/ping", service::ping)
+            .get("/v2/info", service::info)
+            .get("/v2/leader", service::leader)
+            .get("/v2/events", service::events)
+            .get("/v2/apps", apps::list)
+            .post("/v2/apps", apps::create)
+            .put("/v2/apps", apps::put_all)
+            .route(http::Method::PATCH, "/v2/apps", apps::patch_all)
+            .get("/v2/apps/{id...}", apps::get)
+            .put("/v2/apps/{id...}", apps::put)
+            .route(http::Method::PATCH, "/v2/apps/{id...}", apps::patch)
+            .post("/v2/apps/{id...}", apps::post)
+            .delete("/v2/apps/{id...}", apps::delete)
+            .get("/v2/groups", groups::get)
+            .post("/v2/groups", groups::post)
+            .put("/v2/groups", groups::put)
+            .delete("/v2/groups", groups::delete)
+            .get("/v2/groups/{id...}", groups::get)
+            .post("/v2/groups/{id...}", groups::post)
+            .put("/v2/groups/{id...}", groups::put)
+            .delete("/v2/groups/{id...}", groups::delete)
+            .get("/v2/tasks", tasks::list)
+            .post("/v2/tasks/delete", tasks::delete)
+            .get("/v2/deployments", deployments::list)
+            .delete("/v2/deployments/{id}", deployments::delete)
+            .get("/v2/queue", deployments::queue)
+            .delete("/v2/queue/{id...}", deployments::reset_delay)
+    }
+
+    /// Looks at the state; what is seen is saved.
+    async fn look<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> R + Send + 'static,
+    ) -> Result<R, Response> {
+        let seen = self.handle.inspect(|marathon| look(&marathon.state)).await;
+        seen.map_err(|stopped| {
+            Response::error(StatusCode::SERVICE_UNAVAILABLE, &stopped.to_string())
+        })
+    }
+
+    /// Asks for a change, and waits until it is saved.
+    async fn change(&self, request: Request) -> Result<Reply, Response> {
+        match self.handle.ask(Ask::Change(Box::new(request))).await {
+            Ok(Answer::Reply(reply)) => match *reply {
+                Reply::Refused(refusal) => Err(errors::refused(&refusal)),
+                reply => Ok(reply),
+            },
+            Ok(Answer::Noted) => Err(Response::error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the change was answered as if it were a status",
+            )),
+            Err(stopped) => Err(Response::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &stopped.to_string(),
+            )),
+        }
+    }
+
+    /// Tells everybody what somebody asked for.
+    fn tell_of_request(&self, request: &Http, app: Option<&crate::app::App>) {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let event = Event {
+            kind: "api_post_event",
+            data: serde_json::json!({
+                "eventType": "api_post_event",
+                "timestamp": crate::timestamp::Timestamp::from_millis(now),
+                "clientIp": request.remote.ip().to_string(),
+                "uri": request.path,
+                "appDefinition": app,
+            }),
+        };
+        self.events.publish(event.kind, &event.data.to_string());
+    }
+}
+
+fn path(text: &str) -> Result<PathId, Response> {
+    PathId::parse(text, &PathId::root()).map_err(|error| {
+        let mut wrong = crate::violations::Violations::new();
+        wrong.add("/id", error.to_string());
+        errors::invalid(&wrong)
+    })
+}

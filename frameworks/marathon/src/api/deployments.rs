@@ -1,0 +1,111 @@
+//! `/v2/deployments` and `/v2/queue`.
+
+use http::StatusCode;
+use mesos_sdk::placement::ReasonKind;
+use mesos_service::http::{Request as Http, Response};
+use serde_json::{Value, json};
+
+use crate::path_id::PathId;
+use crate::queue::Waiting;
+use crate::request::{Reply, Request};
+use crate::state::State;
+use crate::timestamp::Timestamp;
+
+use super::apps::{Page, deployed, now};
+use super::show::{self, Embed};
+use super::{Answered, Api, errors, path};
+
+pub(super) async fn list(api: Api, request: Http) -> Answered {
+    let page = Page::read(&request)?;
+    let all = api
+        .look(move |state| {
+            let shown = page.cut(state.deployments.values());
+            shown
+                .map(|it| show::deployment(state, it))
+                .collect::<Vec<Value>>()
+        })
+        .await?;
+    Ok(Response::ok(&all).tagged())
+}
+
+pub(super) async fn delete(api: Api, request: Http) -> Answered {
+    let asked = Request::CancelDeployment {
+        id: request.parameter("id").to_owned(),
+        force: request.query.is_on("force", false),
+    };
+    match api.change(asked).await? {
+        Reply::Deployed(made) => Ok(deployed(&made, StatusCode::OK)),
+        _ => Ok(Response::empty(StatusCode::ACCEPTED)),
+    }
+}
+
+pub(super) async fn queue(api: Api, _: Http) -> Answered {
+    let queue = api
+        .look(|state| {
+            let waiting = state.queue.waiting.iter();
+            let shown = waiting.filter_map(|(id, it)| entry(state, id, it, now()));
+            shown.collect::<Vec<Value>>()
+        })
+        .await?;
+    Ok(Response::ok(&json!({"queue": queue})).tagged())
+}
+
+fn entry(state: &State, id: &PathId, waiting: &Waiting, now: Timestamp) -> Option<Value> {
+    let app = state.root.app(id)?;
+    let of_app = state.instances_of(id);
+    let count = of_app.filter(|it| !it.is_launched()).count();
+    let until = state.delays.get(id).map(|delay| delay.until());
+    let left = until.map_or(0, |until| until.since(now).as_secs());
+    let funnel = waiting.last.funnel();
+    let last: Vec<Value> = funnel
+        .iter()
+        .map(|step| {
+            json!({
+                "reason": step.reason.to_string(),
+                "declined": step.declined,
+                "processed": step.processed,
+            })
+        })
+        .collect();
+    let attempt: Vec<Value> = ReasonKind::ALL
+        .iter()
+        .map(|kind| {
+            json!({
+                "reason": kind.to_string(),
+                "declined": waiting.declined.get(kind).copied().unwrap_or(0),
+                "processed": waiting.processed,
+            })
+        })
+        .collect();
+    let mut summary = json!({
+        "processedOffersCount": waiting.processed,
+        "unusedOffersCount": waiting.unused,
+        "rejectSummaryLastOffers": last,
+        "rejectSummaryLaunchAttempt": attempt,
+    });
+    if let Some(at) = waiting.last_used_at {
+        summary["lastUsedOfferAt"] = json!(at);
+    }
+    if let Some(at) = waiting.last_unused_at {
+        summary["lastUnusedOfferAt"] = json!(at);
+    }
+    Some(json!({
+        "count": count,
+        "role": app.role,
+        "delay": {"timeLeftSeconds": left, "overdue": left == 0},
+        "since": waiting.since,
+        "processedOffersSummary": summary,
+        // What is short where, in words: ours.
+        "explanation": waiting.explanation,
+        "app": show::app(state, app, Embed::default(), now),
+    }))
+}
+
+pub(super) async fn reset_delay(api: Api, request: Http) -> Answered {
+    let id = request.parameter("id");
+    let Some(id) = id.strip_suffix("/delay") else {
+        return Err(errors::not_found("URI not found"));
+    };
+    api.change(Request::ResetDelay(path(id)?)).await?;
+    Ok(Response::empty(StatusCode::NO_CONTENT))
+}

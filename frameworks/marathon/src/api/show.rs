@@ -1,0 +1,351 @@
+//! What the API shows of apps, instances and groups.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+use crate::instance::{Condition, Instance};
+use crate::path_id::PathId;
+use crate::probes::{Health, Wellness};
+use crate::state::{Deployment, State};
+use crate::timestamp::Timestamp;
+
+/// What is to be shown of an app besides its definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Embed {
+    pub(super) tasks: bool,
+    pub(super) counts: bool,
+    pub(super) deployments: bool,
+    pub(super) readiness: bool,
+    pub(super) last_task_failure: bool,
+    pub(super) task_stats: bool,
+}
+
+impl Embed {
+    /// What `embed` parameters ask for, each with or without what it belongs to
+    /// in front.
+    pub(super) fn read<'a>(parameters: impl Iterator<Item = &'a str>) -> Self {
+        let mut embed = Self::default();
+        for parameter in parameters {
+            let name = ["group.apps.", "apps.", "app."]
+                .iter()
+                .find_map(|prefix| parameter.strip_prefix(prefix));
+            match name.unwrap_or(parameter) {
+                "tasks" => (embed.tasks, embed.deployments) = (true, true),
+                "counts" => embed.counts = true,
+                "deployments" => embed.deployments = true,
+                "readiness" => embed.readiness = true,
+                "lastTaskFailure" => embed.last_task_failure = true,
+                "failures" => {
+                    (embed.tasks, embed.deployments, embed.last_task_failure) = (true, true, true);
+                }
+                "taskStats" | "tasksStats" => embed.task_stats = true,
+                _ => {}
+            }
+        }
+        embed
+    }
+}
+
+/// An app with what is asked for besides.
+pub(super) fn app(state: &State, app: &App, embed: Embed, now: Timestamp) -> Value {
+    let mut shown = json!(app);
+    let instances: Vec<&Instance> = state.instances_of(&app.id).collect();
+    if embed.counts {
+        let counts = Counts::of(state, instances.iter().copied());
+        shown["tasksStaged"] = counts.staged.into();
+        shown["tasksRunning"] = counts.running.into();
+        shown["tasksHealthy"] = counts.healthy.into();
+        shown["tasksUnhealthy"] = counts.unhealthy.into();
+    }
+    if embed.deployments {
+        let deployment = state.deployment_of(&app.id);
+        let ids: Vec<Value> = deployment
+            .iter()
+            .map(|it| json!({"id": it.plan.id}))
+            .collect();
+        shown["deployments"] = ids.into();
+    }
+    if embed.readiness {
+        shown["readinessCheckResults"] = readiness(state, &instances).into();
+    }
+    if embed.tasks {
+        let launched = instances.iter().filter(|it| it.is_launched());
+        let tasks: Vec<Value> = launched.map(|it| task(state, it, false)).collect();
+        shown["tasks"] = tasks.into();
+    }
+    if embed.last_task_failure
+        && let Some(failure) = state.failures.get(&app.id)
+    {
+        shown["lastTaskFailure"] = json!(failure);
+    }
+    if embed.task_stats {
+        // The page reads one name, clients of later versions the other.
+        let stats = task_stats(state, app, &instances, now);
+        shown["taskStats"] = stats.clone();
+        shown["tasksStats"] = stats;
+    }
+    shown
+}
+
+/// How many instances do how well.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    staged: u64,
+    running: u64,
+    healthy: u64,
+    unhealthy: u64,
+}
+
+impl Counts {
+    fn of<'a>(state: &State, instances: impl Iterator<Item = &'a Instance>) -> Self {
+        let mut counts = Self::default();
+        for instance in instances {
+            match instance.condition {
+                Condition::Provisioned | Condition::Staging | Condition::Starting => {
+                    counts.staged += 1;
+                }
+                Condition::Running | Condition::Killing => counts.running += 1,
+                _ => continue,
+            }
+            let Some(app) = state.definition_of(instance) else {
+                continue;
+            };
+            if app.health_checks.is_empty() || instance.condition != Condition::Running {
+                continue;
+            }
+            match state.probes.wellness(instance, app) {
+                Wellness::Healthy => counts.healthy += 1,
+                Wellness::Unhealthy => counts.unhealthy += 1,
+                Wellness::Unknown => {}
+            }
+        }
+        counts
+    }
+}
+
+fn task_stats(state: &State, app: &App, instances: &[&Instance], now: Timestamp) -> Value {
+    let config = app.version_info.last_config_change_at;
+    let scaling = app.version_info.last_scaling_at;
+    let stats = |those: Vec<&Instance>| {
+        if those.is_empty() {
+            return None;
+        }
+        let counts = Counts::of(state, those.iter().copied());
+        let mut lives: Vec<f64> = those
+            .iter()
+            .filter_map(|it| it.place.as_ref()?.started_at)
+            .map(|started| now.since(started).as_secs_f64())
+            .collect();
+        lives.sort_by(f64::total_cmp);
+        let mut stats = json!({"counts": {
+            "staged": counts.staged, "running": counts.running,
+            "healthy": counts.healthy, "unhealthy": counts.unhealthy,
+        }});
+        if !lives.is_empty() {
+            let count = u32::try_from(lives.len()).unwrap_or(u32::MAX);
+            stats["lifeTime"] = json!({
+                "averageSeconds": lives.iter().sum::<f64>() / f64::from(count),
+                "medianSeconds": lives[lives.len() / 2],
+            });
+        }
+        Some(json!({"stats": stats}))
+    };
+    let launched: Vec<&Instance> = instances
+        .iter()
+        .filter(|it| it.is_launched())
+        .copied()
+        .collect();
+    let of = |is_it: &dyn Fn(&Instance) -> bool| {
+        launched
+            .iter()
+            .filter(|it| is_it(it))
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    let mut all = Map::new();
+    for (name, those) in [
+        ("startedAfterLastScaling", of(&|it| it.version >= scaling)),
+        ("withLatestConfig", of(&|it| it.config >= config)),
+        ("withOutdatedConfig", of(&|it| it.config < config)),
+        ("totalSummary", launched.clone()),
+    ] {
+        if let Some(stats) = stats(those) {
+            all.insert(name.to_owned(), stats);
+        }
+    }
+    Value::Object(all)
+}
+
+/// An instance as a task.
+pub(super) fn task(state: &State, instance: &Instance, has_service_ports: bool) -> Value {
+    let app = state.definition_of(instance);
+    let place = instance.place.as_ref();
+    let mut shown = json!({
+        "id": instance.task_id().to_string(),
+        "appId": instance.app,
+        "host": place.map(|place| &place.hostname),
+        "slaveId": place.map(|place| &place.agent_id),
+        "state": instance.condition.task_state(),
+        "ports": place.map_or_else(Vec::new, |place| {
+            place.ports.iter().copied().filter(|port| *port != 0).collect()
+        }),
+        "ipAddresses": place.map_or_else(Vec::new, |place| place.addresses.clone()),
+        "stagedAt": place.map(|place| place.staged_at),
+        "version": instance.version,
+        "role": place.map(|place| &place.role),
+        "localVolumes": [],
+    });
+    let optional = [
+        (
+            "startedAt",
+            place.and_then(|place| place.started_at).map(|at| json!(at)),
+        ),
+        (
+            "region",
+            place
+                .and_then(|place| place.region.as_ref())
+                .map(|it| json!(it)),
+        ),
+        (
+            "zone",
+            place
+                .and_then(|place| place.zone.as_ref())
+                .map(|it| json!(it)),
+        ),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            shown[name] = value;
+        }
+    }
+    if has_service_ports {
+        let current = state.root.app(&instance.app).or(app);
+        shown["servicePorts"] = json!(current.map(|app| app.service_ports()).unwrap_or_default());
+    }
+    let results = health_results(state, instance);
+    if !results.is_empty() {
+        shown["healthCheckResults"] = results.into();
+    }
+    shown
+}
+
+fn health_results(state: &State, instance: &Instance) -> Vec<Value> {
+    let Some(app) = state.definition_of(instance) else {
+        return Vec::new();
+    };
+    let found = state.probes.health.get(&instance.id);
+    let mut results = Vec::new();
+    for (index, check) in app.health_checks.iter().enumerate() {
+        if check.protocol.is_of_mesos() {
+            let is_healthy = instance.place.as_ref().and_then(|place| place.is_healthy);
+            if let Some(alive) = is_healthy {
+                results.push(json!({
+                    "alive": alive, "consecutiveFailures": 0, "instanceId": instance.id,
+                }));
+            }
+            continue;
+        }
+        let known = found.and_then(|found| found.get(&index));
+        if let Some(health) = known.filter(|health| health.is_known()) {
+            results.push(health_result(instance, health));
+        }
+    }
+    results
+}
+
+fn health_result(instance: &Instance, health: &Health) -> Value {
+    json!({
+        "alive": health.is_alive(),
+        "consecutiveFailures": health.consecutive_failures,
+        "firstSuccess": health.first_success,
+        "lastSuccess": health.last_success,
+        "lastFailure": health.last_failure,
+        "lastFailureCause": health.last_failure_cause,
+        "instanceId": instance.id,
+    })
+}
+
+fn readiness(state: &State, instances: &[&Instance]) -> Vec<Value> {
+    let found = instances.iter().filter_map(|instance| {
+        let readiness = state.probes.readiness.get(&instance.id)?;
+        let app = state.definition_of(instance)?;
+        let mut result = json!({
+            "name": app.readiness_checks.first()?.name,
+            "taskId": instance.task_id().to_string(),
+            "ready": readiness.is_ready,
+        });
+        if let Some(response) = &readiness.last_response {
+            result["lastResponse"] = json!(response);
+        }
+        Some(result)
+    });
+    found.collect()
+}
+
+/// Which parts of groups are shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    pub(super) groups: bool,
+    pub(super) apps: bool,
+}
+
+/// A group with what is in it.
+pub(super) fn group(
+    state: &State,
+    id: &PathId,
+    parts: Parts,
+    embed: Embed,
+    now: Timestamp,
+) -> Option<Value> {
+    let group = state.root.group(id)?;
+    let mut shown = json!({
+        "id": id,
+        "version": group.version,
+        "dependencies": group.dependencies,
+        "pods": [],
+        "enforceRole": group.enforce_role,
+    });
+    if parts.apps {
+        let apps = state.root.apps_in(id).filter(|app| app.id.parent() == *id);
+        let apps: Vec<Value> = apps.map(|it| app(state, it, embed, now)).collect();
+        shown["apps"] = apps.into();
+    }
+    if parts.groups {
+        let inner = state.root.groups_right_in(id);
+        let inner = inner.filter_map(|(id, _)| self::group(state, id, parts, embed, now));
+        shown["groups"] = inner.collect::<Vec<_>>().into();
+    }
+    Some(shown)
+}
+
+/// A deployment, with exactly the fields that clients know.
+pub(super) fn deployment(state: &State, deployment: &Deployment) -> Value {
+    let plan = &deployment.plan;
+    let steps: Vec<Value> = plan
+        .steps
+        .iter()
+        .map(|actions| json!({"actions": actions}))
+        .collect();
+    let current = plan.steps.get(deployment.step).into_iter().flatten();
+    let current = current.map(|action| {
+        let instances: Vec<&Instance> = state.instances_of(&action.app).collect();
+        json!({
+            "action": action.kind,
+            "app": action.app,
+            "readinessCheckResults": readiness(state, &instances),
+        })
+    });
+    let affected: BTreeSet<&PathId> = plan.affected().collect();
+    json!({
+        "id": plan.id,
+        "version": plan.version,
+        "affectedApps": affected,
+        "affectedPods": [],
+        "steps": steps,
+        "currentActions": current.collect::<Vec<_>>(),
+        "currentStep": deployment.step + 1,
+        "totalSteps": plan.steps.len(),
+    })
+}

@@ -1,0 +1,214 @@
+//! The side of the master: what it tells becomes inputs, what is decided becomes
+//! calls. Offers are kept here as what they are, things that can be used once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use mesos_sdk::address::MasterAddress;
+use mesos_sdk::framework_info::FrameworkInfo;
+use mesos_sdk::offer::Offer;
+use mesos_sdk::scheduler::{BoxError, Disconnect, Handle, Scheduler, SchedulerDriver};
+use mesos_sdk::status::StatusUpdate;
+use mesos_sdk::v1;
+use mesos_sdk::v1::scheduler::event;
+use mesos_service::event_loop;
+use tokio::sync::mpsc;
+
+use crate::effects::{Call, Input};
+use crate::machine::{Ask, Marathon};
+use crate::state::State;
+
+use super::{Config, Error};
+
+/// Calls that wait to be made; more than a cluster's worth of launches.
+const CALLS: usize = 65_536;
+
+/// The offers in hand.
+type Offers = Arc<Mutex<HashMap<String, Offer>>>;
+
+fn locked(offers: &Offers) -> MutexGuard<'_, HashMap<String, Offer>> {
+    offers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A driver that is yet to run, and what makes its calls.
+pub(super) struct Cluster {
+    driver: SchedulerDriver,
+    offers: Offers,
+}
+
+impl Cluster {
+    pub(super) fn connect(
+        config: &Config,
+        master: MasterAddress,
+        state: &State,
+    ) -> Result<Self, Error> {
+        let mut info = FrameworkInfo::service(config.framework_name.clone())
+            .user(config.user.clone())
+            .failover_timeout(config.failover_timeout);
+        for role in state.roles() {
+            info = info.role(role);
+        }
+        if let Some(principal) = config.credentials.as_ref().and_then(|it| it.principal()) {
+            info = info.principal(principal);
+        }
+        let framework_id = state.framework_id.clone();
+        let mut builder = SchedulerDriver::builder(master, info.build())
+            .framework_id(framework_id.map(|value| v1::FrameworkId { value }));
+        if let Some(credentials) = &config.credentials {
+            builder = builder.credentials(credentials.clone());
+        }
+        let driver = builder.build()?;
+        // What became of them meanwhile is asked as soon as there is a master.
+        let launched = state.instances.values().filter(|it| it.is_launched());
+        driver.handle().track_tasks(launched.map(|instance| {
+            let task_id = v1::TaskId {
+                value: instance.task_id().to_string(),
+            };
+            let agent = instance.place.as_ref().map(|place| v1::AgentId {
+                value: place.agent_id.clone(),
+            });
+            (task_id, agent)
+        }));
+        Ok(Self {
+            driver,
+            offers: Offers::default(),
+        })
+    }
+
+    pub(super) fn offers(&self) -> Offers {
+        self.offers.clone()
+    }
+
+    pub(super) fn split(self) -> (SchedulerDriver, Caller) {
+        let (send, calls) = mpsc::channel(CALLS);
+        tokio::spawn(make_calls(self.driver.handle(), self.offers, calls));
+        (self.driver, Caller(send))
+    }
+}
+
+/// Makes calls in the order in which they are decided.
+pub(super) struct Caller(mpsc::Sender<Call>);
+
+impl Caller {
+    pub(super) fn call(&mut self, call: Call) {
+        if self.0.try_send(call).is_err() {
+            // What is lost this way is asked for again: launches are reconciled
+            // and found missing, kills are repeated.
+            tracing::error!("too many calls wait for the master: one is dropped");
+        }
+    }
+}
+
+async fn make_calls(handle: Handle, offers: Offers, mut calls: mpsc::Receiver<Call>) {
+    while let Some(call) = calls.recv().await {
+        let result = match call {
+            Call::Accept {
+                offers: ids,
+                operations,
+            } => {
+                let those: Vec<Offer> = {
+                    let mut offers = locked(&offers);
+                    ids.iter().filter_map(|id| offers.remove(id)).collect()
+                };
+                // What is left of an offer is wanted again at once.
+                let filters = v1::Filters {
+                    refuse_seconds: Some(0.0),
+                };
+                handle.accept(those, operations, Some(filters)).await
+            }
+            Call::Decline {
+                offers: ids,
+                refuse_seconds,
+            } => {
+                let those: Vec<Offer> = {
+                    let mut offers = locked(&offers);
+                    ids.iter().filter_map(|id| offers.remove(id)).collect()
+                };
+                let mut result = Ok(());
+                for offer in those {
+                    let filters = v1::Filters {
+                        refuse_seconds: Some(refuse_seconds),
+                    };
+                    result = result.and(handle.decline(offer, Some(filters)).await);
+                }
+                result
+            }
+            Call::Kill { task_id, agent_id } => {
+                let task_id = v1::TaskId { value: task_id };
+                let agent_id = agent_id.map(|value| v1::AgentId { value });
+                handle.kill(task_id, agent_id, None).await
+            }
+            Call::Suppress(role) => handle.suppress(vec![role]).await,
+            Call::Revive(role) => handle.revive(vec![role]).await,
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, "a call to the master failed");
+        }
+    }
+}
+
+/// Hands what the master tells to the logic.
+pub(super) struct Follow {
+    logic: event_loop::Handle<Marathon>,
+    offers: Offers,
+}
+
+impl Follow {
+    pub(super) fn new(logic: event_loop::Handle<Marathon>, offers: Offers) -> Self {
+        Self { logic, offers }
+    }
+
+    async fn tell(&self, input: Input) -> Result<(), BoxError> {
+        Ok(self.logic.tell(input).await?)
+    }
+}
+
+#[async_trait]
+impl Scheduler for Follow {
+    async fn subscribed(
+        &mut self,
+        _: &Handle,
+        framework_id: &v1::FrameworkId,
+        info: &event::Subscribed,
+    ) -> Result<(), BoxError> {
+        tracing::info!(framework_id = %framework_id.value, "subscribed");
+        locked(&self.offers).clear();
+        self.tell(Input::Subscribed {
+            framework_id: framework_id.value.clone(),
+            master: info.master_info.clone().map(Box::new),
+        })
+        .await
+    }
+
+    async fn disconnected(&mut self, _: &Handle, reason: &Disconnect) -> Result<(), BoxError> {
+        tracing::warn!(%reason, retry_in = ?reason.retry_in, "disconnected");
+        locked(&self.offers).clear();
+        self.tell(Input::Disconnected).await
+    }
+
+    async fn offers(&mut self, _: &Handle, offers: Vec<Offer>) -> Result<(), BoxError> {
+        let infos = offers.iter().map(|offer| offer.info().clone()).collect();
+        locked(&self.offers).extend(
+            offers
+                .into_iter()
+                .map(|offer| (offer.id().value.clone(), offer)),
+        );
+        self.tell(Input::Offers(infos)).await
+    }
+
+    async fn rescinded(&mut self, _: &Handle, offer_id: v1::OfferId) -> Result<(), BoxError> {
+        locked(&self.offers).remove(&offer_id.value);
+        self.tell(Input::Rescind(offer_id.value)).await
+    }
+
+    /// The answer comes when the note is saved; only then is it acknowledged.
+    async fn update(&mut self, _: &Handle, update: &StatusUpdate) -> Result<(), BoxError> {
+        if update.is_redelivery() {
+            return Ok(());
+        }
+        let status = Box::new(update.status().clone());
+        self.logic.ask(Ask::Note(status)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Marathon's logic as the event loop runs it: what a step changes is saved
+//! before anything of it leaves.
+
+use mesos_sdk::v1;
+use mesos_service::event_loop::{self, Machine, RequestId};
+
+use crate::effects::{Call, Effects, Event, Input, Probe};
+use crate::engine::step;
+use crate::request::{Reply, Request};
+use crate::state::State;
+use crate::timestamp::Timestamp;
+
+/// Marathon's logic.
+#[derive(Debug)]
+pub struct Marathon {
+    /// All that it knows.
+    pub state: State,
+    wake_at: Option<Timestamp>,
+}
+
+/// What is asked of Marathon.
+#[derive(Debug)]
+pub enum Ask {
+    /// A change.
+    Change(Box<Request>),
+    /// To take note of a status; answered once that is saved, so that it may be
+    /// acknowledged.
+    Note(Box<v1::TaskStatus>),
+}
+
+/// What is answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// To a change.
+    Reply(Box<Reply>),
+    /// It is noted.
+    Noted,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Action {
+    /// The master is told.
+    Call(Call),
+    /// An instance is asked.
+    Probe(Probe),
+    /// Everybody is told.
+    Tell(Event),
+}
+
+impl Marathon {
+    /// Goes on from a state.
+    #[must_use]
+    pub fn new(state: State) -> Self {
+        Self {
+            state,
+            // Whatever was due while nobody looked is looked at at once.
+            wake_at: Some(Timestamp::default()),
+        }
+    }
+}
+
+impl Machine for Marathon {
+    type Request = Ask;
+    type Reply = Answer;
+    type Event = Input;
+    type Action = Action;
+
+    fn step(
+        &mut self,
+        now_ms: i64,
+        input: event_loop::Input<Self>,
+        out: &mut event_loop::Effects<Self>,
+    ) {
+        let mut noted = None;
+        let input = match input {
+            event_loop::Input::Request(id, Ask::Change(request)) => Input::Request(id.0, request),
+            event_loop::Input::Request(id, Ask::Note(status)) => {
+                noted = Some(id);
+                Input::Update(status)
+            }
+            event_loop::Input::Event(input) => input,
+            event_loop::Input::Wake => Input::Wake,
+        };
+        let Effects {
+            changes,
+            calls,
+            replies,
+            events,
+            probes,
+            wake_at,
+        } = step(&mut self.state, Timestamp::from_millis(now_ms), input);
+        self.wake_at = wake_at;
+        for change in changes {
+            match change.encode() {
+                (key, Some(value)) => out.put(key, value),
+                (key, None) => out.delete(key),
+            }
+        }
+        for (id, reply) in replies {
+            out.reply(RequestId(id), Answer::Reply(Box::new(reply)));
+        }
+        if let Some(id) = noted {
+            out.reply(id, Answer::Noted);
+        }
+        events
+            .into_iter()
+            .for_each(|event| out.act(Action::Tell(event)));
+        calls
+            .into_iter()
+            .for_each(|call| out.act(Action::Call(call)));
+        probes
+            .into_iter()
+            .for_each(|probe| out.act(Action::Probe(probe)));
+    }
+
+    fn wake_at_ms(&self) -> Option<i64> {
+        self.wake_at.map(Timestamp::as_millis)
+    }
+}
