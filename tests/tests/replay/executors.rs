@@ -10,7 +10,7 @@ use mesos_tests::fixture::Fixture;
 use mesos_tests::framework::{Framework, JSON, framework_info, launch, resources, task};
 use serde_json::{Value, json};
 
-use crate::group::{Group, agent_call, body_of, check_story};
+use crate::group::{Group, adapted, agent_call, body_of, check_story};
 
 pub(crate) const CUSTOM: &[&str] = &[
     "accept-launch-custom-executor",
@@ -44,33 +44,6 @@ fn has_python() -> bool {
     has.is_ok()
 }
 
-/// A recorded ACCEPT, for an offer and a framework of now.
-fn adapted(recorded: &Value, offer: &Value, f: &Framework<'_>) -> Value {
-    let mut operations = recorded["request"]["body"]["accept"]["operations"].clone();
-    adapt(&mut operations, offer, &f.id);
-    operations
-}
-
-fn adapt(value: &mut Value, offer: &Value, framework_id: &str) {
-    match value {
-        Value::Array(items) => {
-            for item in items {
-                adapt(item, offer, framework_id);
-            }
-        }
-        Value::Object(fields) => {
-            for (key, field) in fields {
-                match key.as_str() {
-                    "agent_id" => *field = offer["agent_id"].clone(),
-                    "framework_id" => *field = json!({"value": framework_id}),
-                    _ => adapt(field, offer, framework_id),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 in_both_encodings!(executors_of_the_frameworks_own);
 
 async fn executors_of_the_frameworks_own(fixture: Fixture) {
@@ -81,7 +54,8 @@ async fn executors_of_the_frameworks_own(fixture: Fixture) {
     let f = Framework::subscribe(&fixture, framework_info("with-executor"), None).await;
     let offer = f.offer().await;
     let recorded = group.read("accept-launch-custom-executor");
-    let operations = adapted(&recorded, &offer, &f);
+    let operations = &recorded["request"]["body"]["accept"]["operations"];
+    let operations = adapted(operations, &offer, &f.id);
     group.check(
         "accept-launch-custom-executor",
         &f.accept(&offer["id"], operations).await,
@@ -272,7 +246,8 @@ async fn task_groups(fixture: Fixture) {
     let f = Framework::subscribe(&fixture, framework_info("pods"), None).await;
     let offer = f.offer().await;
     let recorded = group.read("accept-launch-group-ok");
-    let operations = adapted(&recorded, &offer, &f);
+    let operations = &recorded["request"]["body"]["accept"]["operations"];
+    let operations = adapted(operations, &offer, &f.id);
     group.check(
         "accept-launch-group-ok",
         &f.accept(&offer["id"], operations).await,
@@ -332,7 +307,8 @@ async fn task_groups(fixture: Fixture) {
     // The executor's id is free again.
     let offer = f.offer().await;
     let recorded = group.read("accept-launch-group");
-    let operations = adapted(&recorded, &offer, &f);
+    let operations = &recorded["request"]["body"]["accept"]["operations"];
+    let operations = adapted(operations, &offer, &f.id);
     group.check(
         "accept-launch-group",
         &f.accept(&offer["id"], operations).await,

@@ -12,7 +12,7 @@ use mesos_tests::captures;
 use mesos_tests::compare::{self, story};
 use mesos_tests::encoding::{Encoding, as_printed};
 use mesos_tests::fixture::Fixture;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What recorded answers have and others need not have, and why.
 const NOT_HERE: &[(&str, &str)] = &[
@@ -182,6 +182,33 @@ pub(crate) async fn agent_call(fixture: &Fixture, call: &Value) -> Response {
         .post(&fixture.agent, "/api/v1", headers, call.to_string().into())
         .await
         .unwrap()
+}
+
+/// Recorded operations, for an offer and a framework of now.
+pub(crate) fn adapted(operations: &Value, offer: &Value, framework_id: &str) -> Value {
+    let mut operations = operations.clone();
+    adapt(&mut operations, offer, framework_id);
+    operations
+}
+
+fn adapt(value: &mut Value, offer: &Value, framework_id: &str) {
+    match value {
+        Value::Array(items) => {
+            for item in items {
+                adapt(item, offer, framework_id);
+            }
+        }
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match key.as_str() {
+                    "agent_id" => *field = offer["agent_id"].clone(),
+                    "framework_id" => *field = json!({"value": framework_id}),
+                    _ => adapt(field, offer, framework_id),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Compares what was told of some tasks with what was recorded.
