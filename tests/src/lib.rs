@@ -12,6 +12,7 @@ pub mod engine;
 pub mod fixture;
 pub mod framework;
 pub mod scenes;
+pub mod wiretap;
 
 /// The framework of the README compiles.
 #[cfg(doctest)]

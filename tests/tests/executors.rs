@@ -23,6 +23,7 @@ use mesos_sdk::status::StatusUpdate;
 use mesos_sdk::v1::TaskState::{self, TaskFailed, TaskFinished, TaskRunning};
 use mesos_sdk::v1::task_status::Reason;
 use mesos_sdk::{ids, task, v1};
+use mesos_tests::wiretap::Wiretap;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -179,14 +180,14 @@ impl Drop for Running {
 
 impl Running {
     fn start(
-        cluster: &Cluster,
+        wiretap: &Wiretap,
         framework_id: Option<v1::FrameworkId>,
         to_launch: Vec<&'static str>,
         dies_of: Option<TaskState>,
     ) -> Self {
         let (seen_by, seen) = mpsc::unbounded_channel();
         let info = FrameworkInfo::service("executors").build();
-        let driver = SchedulerDriver::builder(cluster.address().parse().unwrap(), info)
+        let driver = SchedulerDriver::builder(wiretap.address().parse().unwrap(), info)
             .framework_id(framework_id)
             .build()
             .unwrap();
@@ -241,8 +242,10 @@ async fn cluster() -> Cluster {
 #[tokio::test]
 async fn an_executor_outlives_its_agent_and_tells_it_everything() {
     let cluster = cluster().await;
-    let mut framework = Running::start(&cluster, None, vec!["one"], None);
+    let wiretap = Wiretap::of(cluster.master_address()).await;
+    let mut framework = Running::start(&wiretap, None, vec!["one"], None);
     framework.sees_state("one", TaskRunning).await;
+    wiretap.wait_for(1).await;
     framework
         .tell(&cluster, "finish when the agent is away")
         .await;
@@ -250,12 +253,16 @@ async fn an_executor_outlives_its_agent_and_tells_it_everything() {
     cluster.crash_agent(0).await;
     cluster.start_agent(0).await;
     framework.sees_state("one", TaskFinished).await;
+    wiretap.wait_for(2).await;
+    wiretap.assert_once();
+    assert!(framework.seen.try_recv().is_err());
 }
 
 #[tokio::test]
 async fn the_tasks_of_an_executor_that_is_killed_have_failed() {
     let cluster = cluster().await;
-    let mut framework = Running::start(&cluster, None, vec!["one", "two"], None);
+    let wiretap = Wiretap::of(cluster.master_address()).await;
+    let mut framework = Running::start(&wiretap, None, vec!["one", "two"], None);
     for _ in 0..2 {
         assert!(matches!(
             framework.sees().await,
@@ -283,18 +290,23 @@ async fn the_tasks_of_an_executor_that_is_killed_have_failed() {
     tasks.sort_unstable();
     assert_eq!(tasks, ["one", "two"]);
     assert!(is_lost);
+    wiretap.wait_for(4).await;
+    wiretap.assert_once();
 }
 
 #[tokio::test]
 async fn an_update_of_which_a_scheduler_died_reaches_the_next_one() {
     let cluster = cluster().await;
-    let mut first = Running::start(&cluster, None, vec!["one"], Some(TaskFinished));
+    let wiretap = Wiretap::of(cluster.master_address()).await;
+    let mut first = Running::start(&wiretap, None, vec!["one"], Some(TaskFinished));
     first.sees_state("one", TaskRunning).await;
     let id = first.handle.framework_id();
     first.tell(&cluster, "finish").await;
     // It dies while it handles the update, and has not acknowledged it.
     first.sees_state("one", TaskFinished).await;
     drop(first);
-    let mut second = Running::start(&cluster, id, Vec::new(), None);
+    let mut second = Running::start(&wiretap, id, Vec::new(), None);
     second.sees_state("one", TaskFinished).await;
+    wiretap.wait_for(2).await;
+    wiretap.assert_once();
 }
