@@ -35,7 +35,8 @@ impl Visiting {
             }
         }
         let exit = session.wait().await?;
-        println!("exit code {:?}", exit.code());
+        let status = exit.status.ok_or("the agent does not know how it ended")?;
+        println!("{status}");
         Ok(())
     }
 }
