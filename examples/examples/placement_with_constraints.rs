@@ -61,6 +61,7 @@ impl Scheduler for Web {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    mesos_examples::show_warnings();
     let mut args = std::env::args().skip(1);
     let address: MasterAddress = args.next().unwrap_or_else(|| "local".to_owned()).parse()?;
     let mut cluster = Cluster::builder();

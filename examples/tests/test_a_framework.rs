@@ -1,4 +1,4 @@
-//! Lesson 11: test a framework against a cluster that lives in the test.
+//! Lesson 12: test a framework against a cluster that lives in the test.
 //!
 //! The cluster starts in milliseconds, runs real processes, and breaks when it
 //! is told to: here its master fails over while the task runs.
