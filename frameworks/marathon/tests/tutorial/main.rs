@@ -233,7 +233,7 @@ async fn constraints_are_honoured_on_three_agents() {
     client.request("POST", "/v2/apps", &like).await;
     let app = marathon.until_runs("/like", 3).await;
     assert!(hosts(&app).iter().all(|host| host == one), "{app}");
-    let grouped = body("/grouped", json!(["hostname", "GROUP_BY"]), 6);
+    let grouped = body("/grouped", json!(["hostname", "GROUP_BY", "3"]), 6);
     client.request("POST", "/v2/apps", &grouped).await;
     let app = marathon.until_runs("/grouped", 6).await;
     for host in &all {
