@@ -194,13 +194,17 @@ async fn wait_for(directory: &Path, is_there: bool) {
 async fn logging_is_louder_for_a_while() {
     let cluster = start().await;
     let master = cluster.master_address();
-    let set = json!({"type": "SET_LOGGING_LEVEL", "set_logging_level": {
-        "level": 2, "duration": {"nanoseconds": 200_000_000},
-    }});
-    assert_eq!(operate(master, &set).await.status, 200);
+    let set = |nanoseconds: u64| {
+        json!({"type": "SET_LOGGING_LEVEL", "set_logging_level": {
+            "level": 2, "duration": {"nanoseconds": nanoseconds},
+        }})
+    };
+    let hour = 3_600_000_000_000;
+    assert_eq!(operate(master, &set(hour)).await.status, 200);
     let level = |answer: &Value| answer["get_logging_level"]["level"].clone();
     let read = json!({"type": "GET_LOGGING_LEVEL"});
     assert_eq!(level(&operate(master, &read).await.json()), json!(2));
+    assert_eq!(operate(master, &set(1)).await.status, 200);
     shown(&cluster, "GET_LOGGING_LEVEL", "the usual level", |answer| {
         level(answer) == json!(0)
     })
