@@ -10,6 +10,7 @@ mod config;
 mod election;
 mod flags;
 mod links;
+mod master_plan;
 mod master_shell;
 mod network;
 mod places;

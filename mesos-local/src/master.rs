@@ -21,6 +21,7 @@ mod drain;
 mod events;
 mod gone;
 mod inverse_offers;
+mod losses;
 mod maintenance;
 mod offers;
 mod operations;

@@ -10,7 +10,8 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::Error;
 use super::election::{AbortOnDrop, ElectionHandle, ElectionPlan, Standing};
-use super::master_shell::{MasterHandle, MasterPlan};
+use super::master_plan::MasterPlan;
+use super::master_shell::MasterHandle;
 use super::network::{Partition, Weather, link};
 use super::plan::{Plan, wire};
 use super::seat::Seat;
