@@ -35,9 +35,10 @@ pub(crate) struct Action<'a> {
 
 impl Action<'_> {
     /// What was heard before this was heard before the action. What is killed
-    /// was heard of a moment after.
+    /// or torn down had been heard, but may not have been noted.
     pub(crate) fn heard_until(&self) -> Duration {
-        if self.what.ends_with("killed with SIGKILL") || self.what.contains(" gets SIG") {
+        let ends = ["killed with SIGKILL", " sends TEARDOWN"];
+        if ends.iter().any(|end| self.what.ends_with(end)) || self.what.contains(" gets SIG") {
             self.at + Duration::from_millis(2)
         } else {
             self.at
