@@ -157,3 +157,33 @@ pub fn is_terminal(state: v1::TaskState) -> bool {
 pub fn is_over(state: v1::TaskState) -> bool {
     is_terminal(state) || state == v1::TaskState::TaskUnknown
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_ends_a_task_or_the_waiting_for_it_or_neither() {
+        // As Mesos numbers them (`mesos.proto`, TaskState).
+        let states = (0..=13).filter_map(|number| v1::TaskState::try_from(number).ok());
+        let (mut goes_on, mut ends, mut is_given_up) = (Vec::new(), 0, Vec::new());
+        for state in states {
+            match (is_terminal(state), is_over(state)) {
+                (false, false) => goes_on.push(state.as_str_name()),
+                (true, true) => ends += 1,
+                (false, true) => is_given_up.push(state.as_str_name()),
+                (true, false) => panic!("{state:?} has ended and is not over"),
+            }
+        }
+        let expected = [
+            "TASK_STARTING",
+            "TASK_RUNNING",
+            "TASK_STAGING",
+            "TASK_KILLING",
+            "TASK_UNREACHABLE",
+        ];
+        assert_eq!(goes_on, expected);
+        assert_eq!(ends, 8);
+        assert_eq!(is_given_up, ["TASK_UNKNOWN"]);
+    }
+}
