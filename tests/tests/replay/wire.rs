@@ -50,7 +50,10 @@ const PASSED_OVER: &[(&str, &str)] = &[
     ("GET /help", "web pages"),
     ("GET /__processes__", "there are no processes of libprocess"),
     ("GET /profiler/start", "there is no profiler"),
-    ("GET /logging/toggle", "there is no logging level to set"),
+    (
+        "GET /logging/toggle",
+        "the level is set with the operator API alone",
+    ),
     ("GET /", "web pages"),
 ];
 
