@@ -98,6 +98,49 @@ async fn a_new_master_finds_agents_and_tasks_again() {
 }
 
 #[tokio::test]
+async fn agents_look_for_a_master_that_started_again_once_the_old_one_is_silent() {
+    let cluster = Cluster::builder()
+        .agent_pings(Duration::from_millis(100), 3)
+        .start()
+        .await
+        .unwrap();
+    let address = cluster.master_address();
+    let mut scheduler = Subscription::open(address, framework("waits")).await;
+    let offer = scheduler.offer().await;
+    cluster.kill_master().await;
+    scheduler.end().await;
+    assert!(
+        tokio::net::TcpStream::connect(address).await.is_ok(),
+        "the address stays the master's"
+    );
+    cluster.start_master().await;
+    let mut scheduler = Subscription::open(address, framework("new")).await;
+    let again = scheduler.offer().await;
+    assert_eq!(again["agent_id"], offer["agent_id"]);
+}
+
+#[tokio::test]
+async fn an_agent_in_the_place_of_another_has_another_id() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let mut scheduler = Subscription::open(cluster.master_address(), framework("moves")).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, "left", "sleep 1000").await;
+    scheduler.state("left", "TASK_RUNNING").await;
+    cluster.replace_agent(0).await;
+    scheduler
+        .until_it("the end of the task", |event| {
+            event["update"]["status"]["state"] == "TASK_LOST"
+        })
+        .await;
+    // What was left of the old one may have been offered before.
+    let mut other = scheduler.offer().await;
+    while other["agent_id"] == offer["agent_id"] {
+        other = scheduler.offer().await;
+    }
+    assert_eq!(other["hostname"], offer["hostname"]);
+}
+
+#[tokio::test]
 async fn cut_connections_end_streams_and_nothing_else() {
     let cluster = Cluster::builder().start().await.unwrap();
     let address = cluster.master_address();
