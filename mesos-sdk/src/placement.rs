@@ -140,8 +140,8 @@
 //! and a search can take long. It ends when its [budget](Placer::search_budget)
 //! does, and then [`Placement::search`] says [`Search::GaveUp`]: what was placed
 //! stands and is right, but more might have been possible. The default budget is
-//! enough for cases of half a dozen instances on as many agents, and spends a
-//! fraction of a second at most. The promise leaves out demands for labelled
+//! enough for cases of half a dozen instances on as many agents, and is
+//! spent in a few milliseconds. The promise leaves out demands for labelled
 //! reservations and for resources that are wanted exactly; these are placed one
 //! after the other.
 //!

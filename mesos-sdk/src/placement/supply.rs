@@ -31,7 +31,7 @@ pub(super) struct Amounts {
 
 impl Amounts {
     pub(super) fn plain(self) -> i64 {
-        self.reserved + self.unreserved
+        self.reserved.saturating_add(self.unreserved)
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Site {
     pub(super) has_gpus: bool,
     /// Its region, when that is not the home region.
     pub(super) remote_region: Option<String>,
-    /// When the agent is to be unavailable, if that matters now, in seconds.
+    /// Whether the agent is, or is about to be, unavailable.
     pub(super) is_in_maintenance: bool,
 }
 
