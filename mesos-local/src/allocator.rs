@@ -65,11 +65,22 @@ pub struct Allocator {
     interval: Duration,
     frameworks: BTreeMap<String, Framework>,
     agents: BTreeMap<String, Agent>,
+    /// Those that have shared volumes.
+    sharing: BTreeSet<String>,
     total: BTreeMap<String, Scalar>,
     weights: BTreeMap<String, f64>,
     quotas: BTreeMap<String, Quota>,
-    /// Something has changed since the last run.
-    has_news: bool,
+    news: News,
+}
+
+/// What has changed since the last run. Of an agent of which there is no news
+/// nobody wants more than then.
+#[derive(Debug, Default)]
+struct News {
+    /// Of frameworks, shares or quotas: every agent is to be looked at.
+    of_all: bool,
+    /// Agents that have something new to give.
+    agents: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -101,16 +112,17 @@ impl Allocator {
             interval,
             frameworks: BTreeMap::new(),
             agents: BTreeMap::new(),
+            sharing: BTreeSet::new(),
             total: BTreeMap::new(),
             weights: BTreeMap::new(),
             quotas: BTreeMap::new(),
-            has_news: false,
+            news: News::default(),
         }
     }
 
     /// Adds a framework, or changes what is known of it.
     pub fn set_framework(&mut self, key: &str, profile: FrameworkProfile, is_active: bool) {
-        self.has_news = true;
+        self.news.of_all = true;
         let constraints = constraints::Compiled::new(profile.constraints.as_ref());
         match self.frameworks.get_mut(key) {
             Some(framework) => {
@@ -135,7 +147,7 @@ impl Allocator {
 
     /// A framework that is not active gets nothing; its filters are forgotten.
     pub fn set_active(&mut self, key: &str, is_active: bool) {
-        self.has_news = true;
+        self.news.of_all = true;
         if let Some(framework) = self.frameworks.get_mut(key) {
             framework.is_active = is_active;
             framework.filters = Filters::default();
@@ -149,56 +161,77 @@ impl Allocator {
 
     /// Adds an agent, or changes its resources.
     pub fn set_agent(&mut self, key: &str, info: &v1::AgentInfo, total: Resources) {
-        self.has_news = true;
-        let allocated = self
-            .agents
-            .remove(key)
-            .map(|agent| agent.allocated)
-            .unwrap_or_default();
-        self.agents.insert(
-            key.to_owned(),
-            Agent {
-                info: info.clone(),
-                total,
-                allocated,
-                is_active: true,
-            },
-        );
-        self.count_total();
+        let known = self.agents.remove(key);
+        if let Some(known) = &known {
+            self.count(&known.total, false);
+        }
+        self.count(&total, true);
+        let agent = Agent {
+            info: info.clone(),
+            total,
+            allocated: known.map(|known| known.allocated).unwrap_or_default(),
+            is_active: true,
+        };
+        self.put_agent(key, agent);
     }
 
     /// An agent turns out to have something else than was thought.
     pub fn set_agent_total(&mut self, key: &str, total: Resources) {
-        self.has_news = true;
-        if let Some(agent) = self.agents.get_mut(key) {
-            agent.total = total;
-        }
-        self.count_total();
+        self.change_agent(key, |agent| agent.total = total);
     }
 
     /// Nothing of an agent that is not active is given.
     pub fn set_agent_active(&mut self, key: &str, is_active: bool) {
-        self.has_news = true;
-        if let Some(agent) = self.agents.get_mut(key) {
-            agent.is_active = is_active;
-        }
+        self.change_agent(key, |agent| agent.is_active = is_active);
     }
 
     /// Forgets an agent and everything that was allocated on it.
     pub fn remove_agent(&mut self, key: &str) {
-        self.agents.remove(key);
+        if let Some(agent) = self.agents.remove(key) {
+            self.count(&agent.total, false);
+        }
+        self.news.agents.remove(key);
+        self.sharing.remove(key);
         for framework in self.frameworks.values_mut() {
             framework.filters.forget_agent(key);
         }
-        self.count_total();
     }
 
-    fn count_total(&mut self) {
-        self.total.clear();
-        for agent in self.agents.values() {
-            for (name, amount) in agent.total.quantities() {
-                *self.total.entry(name).or_default() += amount;
-            }
+    /// Changes an agent; what the cluster has follows.
+    fn change_agent(&mut self, key: &str, change: impl FnOnce(&mut Agent)) {
+        let Some(mut agent) = self.agents.remove(key) else {
+            return;
+        };
+        self.count(&agent.total, false);
+        change(&mut agent);
+        self.count(&agent.total, true);
+        self.put_agent(key, agent);
+    }
+
+    fn put_agent(&mut self, key: &str, agent: Agent) {
+        if agent.total.iter().any(|item| item.shared.is_some()) {
+            self.sharing.insert(key.to_owned());
+        } else {
+            self.sharing.remove(key);
+        }
+        self.agents.insert(key.to_owned(), agent);
+        self.agent_news(key);
+    }
+
+    fn count(&mut self, resources: &Resources, is_there: bool) {
+        for (name, amount) in resources.quantities() {
+            let sum = self.total.entry(name).or_default();
+            *sum = if is_there {
+                *sum + amount
+            } else {
+                *sum - amount
+            };
+        }
+    }
+
+    fn agent_news(&mut self, key: &str) {
+        if !self.news.agents.contains(key) {
+            self.news.agents.insert(key.to_owned());
         }
     }
 
@@ -213,7 +246,7 @@ impl Allocator {
 
     /// Takes resources back.
     pub fn recover(&mut self, framework: &str, agent: &str, resources: &Resources) {
-        self.has_news = true;
+        self.agent_news(agent);
         if let Some(agent) = self.agents.get_mut(agent) {
             agent.allocated -= resources;
         }
@@ -226,37 +259,34 @@ impl Allocator {
         };
         for item in resources {
             let role = mesos_sdk::resources::allocation_role(item).unwrap_or("*");
-            let held = framework.allocated.entry(role.to_owned()).or_default();
-            for (name, amount) in Resources::from(vec![item.clone()]).quantities() {
-                let sum = held.entry(name).or_default();
-                *sum = if is_given {
-                    *sum + amount
-                } else {
-                    *sum - amount
-                };
-            }
+            let held = entry(&mut framework.allocated, role);
+            let sum = entry(held, &item.name);
+            let amount = mesos_sdk::resources::quantity(item);
+            *sum = if is_given {
+                *sum + amount
+            } else {
+                *sum - amount
+            };
         }
     }
 
     /// What nobody holds of an agent has been converted.
     pub fn convert_free(&mut self, agent: &str, consumed: &Resources, converted: &Resources) {
-        self.has_news = true;
-        if let Some(agent) = self.agents.get_mut(agent) {
+        self.change_agent(agent, |agent| {
             agent.total -= consumed;
             agent.total += converted;
-        }
+        });
     }
 
     /// What a framework holds of an agent has been converted: reserved, or made
     /// into a volume.
     pub fn convert(&mut self, agent: &str, consumed: &Resources, converted: &Resources) {
-        self.has_news = true;
-        if let Some(agent) = self.agents.get_mut(agent) {
+        self.change_agent(agent, |agent| {
             agent.total -= &consumed.unallocate();
             agent.total += converted.unallocate();
             agent.allocated -= consumed;
             agent.allocated += converted;
-        }
+        });
     }
 
     /// All resources of an agent, reserved or not.
@@ -285,7 +315,7 @@ impl Allocator {
 
     /// Gives a role a weight; 1 is the default.
     pub fn set_weight(&mut self, role: &str, weight: f64) {
-        self.has_news = true;
+        self.news.of_all = true;
         self.weights.insert(role.to_owned(), weight);
     }
 
@@ -318,7 +348,7 @@ impl Allocator {
     /// Forgets what a framework refused in these roles, and that it wanted no
     /// offers.
     pub fn revive(&mut self, framework: &str, roles: &[String]) {
-        self.has_news = true;
+        self.news.of_all = true;
         if let Some(framework) = self.frameworks.get_mut(framework) {
             for role in roles {
                 framework.profile.suppressed.remove(role);
@@ -337,10 +367,18 @@ impl Allocator {
     /// When a run may give something that the last one did not: now, when
     /// something has changed, or when a filter expires.
     pub(crate) fn next_news(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.has_news {
+        if self.news.of_all || !self.news.agents.is_empty() {
             return Some(now);
         }
         let frameworks = self.frameworks.values();
         frameworks.filter_map(|f| f.filters.next_expiry()).min()
     }
+}
+
+/// The value of a key, made when it is not there.
+fn entry<'a, V: Default>(map: &'a mut BTreeMap<String, V>, key: &str) -> &'a mut V {
+    if !map.contains_key(key) {
+        map.insert(key.to_owned(), V::default());
+    }
+    map.get_mut(key).expect("it was made just now")
 }

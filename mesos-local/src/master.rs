@@ -389,7 +389,7 @@ impl Master {
             heartbeat.into_iter().chain(framework.failover_deadline)
         });
         let operators = self.state.operators.values().map(|(due, _)| *due);
-        let agents = self.state.agents.values().map(|agent| agent.next_ping);
+        let agents = self.state.pings.first().map(|(at, _)| *at);
         let recovered = self.state.recovered_agents.values().map(|(_, at)| *at);
         let offers = self.state.offer_deadlines.iter().map(|(at, _)| *at).next();
         // Batches that could give nothing are left out.

@@ -432,7 +432,9 @@ fn is_empty_item(resource: &v1::Resource) -> bool {
     }
 }
 
-fn quantity(resource: &v1::Resource) -> Scalar {
+/// The amount of a scalar, or the number of values of a range or set.
+#[must_use]
+pub fn quantity(resource: &v1::Resource) -> Scalar {
     let count = |n: u64| {
         Scalar::from_thousandths(i64::try_from(n).unwrap_or(i64::MAX).saturating_mul(1000))
     };

@@ -8,45 +8,97 @@ use mesos_sdk::v1;
 
 use crate::time::Timestamp;
 
-/// What a framework has refused, by role and agent.
+/// What a framework has refused.
 #[derive(Debug, Default)]
-pub(super) struct Filters(BTreeMap<(String, String), Vec<(Resources, Timestamp)>>);
+pub(super) struct Filters {
+    /// By agent and role.
+    refused: BTreeMap<String, BTreeMap<String, Vec<(Resources, Timestamp)>>>,
+    /// When something expires, of which agent.
+    expiries: BTreeSet<(Timestamp, String)>,
+}
 
 impl Filters {
     pub(super) fn add(&mut self, role: &str, agent: &str, refused: Resources, until: Timestamp) {
-        let key = (role.to_owned(), agent.to_owned());
-        self.0.entry(key).or_default().push((refused, until));
+        let roles = self.refused.entry(agent.to_owned()).or_default();
+        roles
+            .entry(role.to_owned())
+            .or_default()
+            .push((refused, until));
+        self.expiries.insert((until, agent.to_owned()));
     }
 
     /// A filter blocks what it contains.
     pub(super) fn refuses(&self, role: &str, agent: &str, offered: &Resources) -> bool {
-        let key = (role.to_owned(), agent.to_owned());
-        self.0
-            .get(&key)
-            .is_some_and(|filters| filters.iter().any(|(refused, _)| refused.contains(offered)))
+        let filters = self.refused.get(agent).and_then(|roles| roles.get(role));
+        filters.is_some_and(|filters| filters.iter().any(|(refused, _)| refused.contains(offered)))
     }
 
-    pub(super) fn expire(&mut self, now: Timestamp) {
-        self.0.retain(|_, filters| {
-            filters.retain(|(_, until)| *until > now);
-            !filters.is_empty()
-        });
+    /// Whether there is anything that may block an agent in a role.
+    pub(super) fn concern(&self, role: &str, agent: &str) -> bool {
+        let roles = self.refused.get(agent);
+        roles.is_some_and(|roles| roles.contains_key(role))
+    }
+
+    /// Forgets what has expired, and says of which agents.
+    pub(super) fn expire(&mut self, now: Timestamp, agents: &mut BTreeSet<String>) {
+        while self
+            .expiries
+            .first()
+            .is_some_and(|(until, _)| *until <= now)
+        {
+            let Some((_, agent)) = self.expiries.pop_first() else {
+                return;
+            };
+            if let Some(roles) = self.refused.get_mut(&agent) {
+                roles.retain(|_, filters| {
+                    filters.retain(|(_, until)| *until > now);
+                    !filters.is_empty()
+                });
+                if roles.is_empty() {
+                    self.refused.remove(&agent);
+                }
+            }
+            agents.insert(agent);
+        }
     }
 
     pub(super) fn next_expiry(&self) -> Option<Timestamp> {
-        self.0.values().flatten().map(|(_, until)| *until).min()
+        self.expiries.first().map(|(until, _)| *until)
     }
 
     pub(super) fn forget_role(&mut self, role: &str) {
-        self.0.retain(|(filtered, _), _| filtered != role);
+        self.retain(|filtered| filtered != role);
     }
 
     pub(super) fn forget_agent(&mut self, agent: &str) {
-        self.0.retain(|(_, filtered), _| filtered != agent);
+        for (_, until) in self
+            .refused
+            .remove(agent)
+            .into_iter()
+            .flatten()
+            .flat_map(|(_, f)| f)
+        {
+            self.expiries.remove(&(until, agent.to_owned()));
+        }
     }
 
     pub(super) fn keep_roles(&mut self, roles: &BTreeSet<String>) {
-        self.0.retain(|(role, _), _| roles.contains(role));
+        self.retain(|role| roles.contains(role));
+    }
+
+    fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.refused.retain(|_, roles| {
+            roles.retain(|role, _| keep(role));
+            !roles.is_empty()
+        });
+        self.expiries = self
+            .refused
+            .iter()
+            .flat_map(|(agent, roles)| {
+                let untils = roles.values().flatten().map(|(_, until)| *until);
+                untils.map(|until| (until, agent.clone()))
+            })
+            .collect();
     }
 }
 

@@ -128,7 +128,7 @@ impl Allocator {
 
     /// Gives a role a quota; one that says nothing takes it away.
     pub fn set_quota(&mut self, role: &str, quota: Quota) {
-        self.has_news = true;
+        self.news.of_all = true;
         if quota == Quota::default() {
             self.quotas.remove(role);
         } else {

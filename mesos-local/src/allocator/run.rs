@@ -9,6 +9,7 @@ use mesos_sdk::resources::{Resources, Scalar, is_reserved, is_unreserved, reserv
 use mesos_sdk::v1;
 
 use super::quota::{Books, Quantities, counts, shrink, top};
+use super::shares::Order;
 use super::{Allocation, Allocator, filters};
 use crate::random::Random;
 use crate::time::Timestamp;
@@ -39,19 +40,11 @@ enum Stage {
 impl Allocator {
     /// Gives what is free. The result is sorted by framework.
     pub(crate) fn allocate(&mut self, now: Timestamp, random: &mut Random) -> Vec<Allocation> {
-        self.has_news = false;
-        for framework in self.frameworks.values_mut() {
-            framework.filters.expire(now);
-        }
-        if self.wanting().next().is_none() {
+        let mut agents = self.agents_to_visit(now);
+        let mut order = self.order();
+        if order.is_empty() {
             return Vec::new();
         }
-        let mut agents: Vec<String> = self
-            .agents
-            .iter()
-            .filter(|(_, agent)| agent.is_active)
-            .map(|(key, _)| key.clone())
-            .collect();
         let mut run = Run {
             books: self.books(),
             shared: BTreeMap::new(),
@@ -60,13 +53,14 @@ impl Allocator {
         if self.quotas.values().any(|q| !q.guarantees.is_empty()) {
             random.shuffle(&mut agents);
             for agent in &agents {
-                self.allocate_agent(agent, Stage::Guarantees, &mut run);
+                self.allocate_agent(agent, Stage::Guarantees, &mut run, &mut order);
             }
         }
         random.shuffle(&mut agents);
         for agent in &agents {
-            self.allocate_agent(agent, Stage::FairShare, &mut run);
+            self.allocate_agent(agent, Stage::FairShare, &mut run, &mut order);
         }
+        debug_assert_eq!(order, self.order(), "the order follows what is given");
         let given = run.given.into_iter();
         given
             .map(|((framework, agent, role), resources)| Allocation {
@@ -76,6 +70,28 @@ impl Allocator {
                 resources: in_order(&resources),
             })
             .collect()
+    }
+
+    /// Agents of which somebody may want something that nobody wanted when the
+    /// last run was made.
+    fn agents_to_visit(&mut self, now: Timestamp) -> Vec<String> {
+        let mut news = std::mem::take(&mut self.news);
+        for framework in self.frameworks.values_mut() {
+            framework.filters.expire(now, &mut news.agents);
+        }
+        let is_active = |key: &&String| self.agents.get(*key).is_some_and(|a| a.is_active);
+        // What quotas permit depends on what happens on any agent.
+        if news.of_all || !self.quotas.is_empty() {
+            return self.agents.keys().filter(is_active).cloned().collect();
+        }
+        // A shared volume is never used up.
+        news.agents.extend(self.sharing.iter().cloned());
+        news.agents.iter().filter(is_active).cloned().collect()
+    }
+
+    /// The same, with agents visited in an order of its own.
+    pub fn allocate_with_seed(&mut self, now: Timestamp, seed: u64) -> Vec<Allocation> {
+        self.allocate(now, &mut Random::new(seed))
     }
 
     /// Frameworks that would take an offer, with the role.
@@ -92,31 +108,36 @@ impl Allocator {
             })
     }
 
-    fn allocate_agent(&mut self, agent: &str, stage: Stage, run: &mut Run) {
+    fn allocate_agent(&mut self, agent: &str, stage: Stage, run: &mut Run, order: &mut Order) {
         let mut free = self.free(agent, run);
         if free.is_empty() {
             return;
         }
-        for role in self.roles_in_order() {
+        let mut given = Vec::new();
+        for role in order.roles() {
             if free.is_empty() {
                 break;
             }
-            if stage == Stage::Guarantees && self.missing(&role, run).is_empty() {
+            if stage == Stage::Guarantees && self.missing(role, run).is_empty() {
                 continue;
             }
-            let mut for_role = free.filter(|item| is_for_role(item, &role));
-            for framework in self.frameworks_in_order(&role) {
+            let mut for_role = free.filter(|item| is_for_role(item, role));
+            for framework in order.frameworks(role) {
                 if for_role.is_empty() {
                     break;
                 }
-                let share = self.share_of(&framework, &role, agent, &for_role, stage, run);
+                let share = self.share_of(framework, role, agent, &for_role, stage, run);
                 let Some(share) = share else {
                     continue;
                 };
                 free -= &share.all;
                 for_role -= &share.all;
-                self.give(framework, &role, agent, share, run);
+                let resources = self.give(framework, role, agent, share, run);
+                given.push((framework.to_owned(), role.to_owned(), resources));
             }
+        }
+        for (framework, role, resources) in given {
+            order.gave(self, &framework, &role, &resources);
         }
     }
 
@@ -144,10 +165,17 @@ impl Allocator {
         }
     }
 
-    fn give(&mut self, framework: String, role: &str, agent: &str, share: Share, run: &mut Run) {
+    fn give(
+        &mut self,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        share: Share,
+        run: &mut Run,
+    ) -> Resources {
         let resources = share.all.allocate(role);
-        self.book(&framework, agent, &resources);
-        if let Some(taker) = self.frameworks.get_mut(&framework) {
+        self.book(framework, agent, &resources);
+        if let Some(taker) = self.frameworks.get_mut(framework) {
             *taker.count.entry(role.to_owned()).or_default() += 1;
         }
         if let Some(books) = &mut run.books {
@@ -157,8 +185,9 @@ impl Allocator {
         if !shared.is_empty() {
             *run.shared.entry(agent.to_owned()).or_default() += shared;
         }
-        let key = (framework, agent.to_owned(), role.to_owned());
-        *run.given.entry(key).or_default() += resources;
+        let key = (framework.to_owned(), agent.to_owned(), role.to_owned());
+        *run.given.entry(key).or_default() += &resources;
+        resources
     }
 
     /// What of the free resources of an agent the framework may be offered in
@@ -199,8 +228,10 @@ impl Allocator {
             .get(role)
             .and_then(|filters| filters.min_allocatable_resources.as_ref());
         let refuses = || {
-            let offered = share.all.allocate(role);
-            framework.filters.refuses(role, agent_key, &offered)
+            framework.filters.concern(role, agent_key) && {
+                let offered = share.all.allocate(role);
+                framework.filters.refuses(role, agent_key, &offered)
+            }
         };
         (filters::is_allocatable(&share.all, minimum) && !refuses()).then_some(share)
     }

@@ -167,6 +167,48 @@ fn constraints_are_refused_with_the_texts_of_mesos() {
     assert!(text("{}").ends_with("Unknown predicate type"));
 }
 
+#[test]
+fn agents_without_news_are_looked_at_again_when_frameworks_have_some() {
+    let (mut allocator, mut random) = cluster(2, &[("F1", &["a"])]);
+    for given in allocator.allocate(at(0), &mut random) {
+        decline(&mut allocator, at(0), &given, 1000.0);
+    }
+    assert!(allocator.allocate(at(1), &mut random).is_empty());
+    allocator.set_framework("F2", profile(&["b"]), true);
+    assert_eq!(allocator.allocate(at(2), &mut random).len(), 2);
+}
+
+#[test]
+fn only_the_agent_whose_refusal_has_expired_is_offered_again() {
+    let (mut allocator, mut random) = cluster(2, &[("F1", &["a"])]);
+    for (given, seconds) in allocator
+        .allocate(at(0), &mut random)
+        .iter()
+        .zip([5.0, 9.0])
+    {
+        decline(&mut allocator, at(0), given, seconds);
+    }
+    assert!(allocator.allocate(at(0), &mut random).is_empty());
+    assert_eq!(allocator.next_news(at(0)), Some(at(5)));
+    assert_eq!(allocator.allocate(at(5), &mut random).len(), 1);
+    assert_eq!(allocator.next_news(at(5)), Some(at(9)));
+    assert_eq!(allocator.allocate(at(9), &mut random).len(), 1);
+}
+
+#[test]
+fn the_total_follows_the_agents() {
+    let (mut allocator, mut random) = cluster(2, &[("F1", &["a"]), ("F2", &["b"])]);
+    allocator.remove_agent("S0");
+    allocator.set_agent_total("S1", resources("cpus:2;mem:64"));
+    let total = BTreeMap::from([
+        ("cpus".to_owned(), Scalar::from_thousandths(2_000)),
+        ("mem".to_owned(), Scalar::from_thousandths(64_000)),
+    ]);
+    assert_eq!(allocator.total, total);
+    let given = allocator.allocate(at(0), &mut random);
+    assert_eq!(given[0].resources, resources("cpus:2;mem:64").allocate("a"));
+}
+
 proptest! {
     #[test]
     fn nothing_is_given_twice_and_nothing_is_lost(

@@ -89,6 +89,12 @@ impl Master {
             self.reregister(link, registration, vec![], vec![], vec![]);
             return;
         }
+        if let Some(key) = self.state.links.get(&link).cloned() {
+            // It asked again before it heard the answer.
+            let agent_id = mesos_sdk::ids::agent_id(&key);
+            self.send_to_agent(&key, ToAgent::Registered { agent_id });
+            return;
+        }
         self.replace_agent_at(&registration);
         let number = self.state.agent_count;
         self.state.agent_count += 1;
@@ -114,14 +120,8 @@ impl Master {
 
     /// Two agents cannot listen at one address: the older one must be dead.
     fn replace_agent_at(&mut self, registration: &AgentRegistration) {
-        let old: Vec<String> = self
-            .state
-            .agents
-            .iter()
-            .filter(|(_, agent)| agent.registration.address == registration.address)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in old {
+        let old = self.state.addresses.get(&registration.address).cloned();
+        if let Some(key) = old {
             self.remove_agent(&key, "a new agent registered at the same address");
         }
     }
@@ -132,6 +132,11 @@ impl Master {
         let total = registration.total();
         self.allocator.set_agent(key, &info, total.clone());
         self.state.links.insert(link, key.to_owned());
+        let next_ping = self.now + self.config.agent_ping_timeout;
+        self.state.pings.insert((next_ping, key.to_owned()));
+        self.state
+            .addresses
+            .insert(registration.address, key.to_owned());
         self.state.unreachable_agents.remove(key);
         self.state.recovered_agents.remove(key);
         self.notice(format!("agent {key} at {} registered", registration.pid));
@@ -146,7 +151,7 @@ impl Master {
                 total,
                 offers: Default::default(),
                 tasks: Default::default(),
-                next_ping: self.now + self.config.agent_ping_timeout,
+                next_ping,
                 missed_pings: 0,
                 is_ping_open: false,
                 pending_kills: Vec::new(),
@@ -247,6 +252,11 @@ impl Master {
             self.state.links.remove(&old);
         }
         self.state.links.insert(link, key.to_owned());
+        let addresses = &mut self.state.addresses;
+        if agent.registration.address != registration.address {
+            addresses.remove(&agent.registration.address);
+        }
+        addresses.insert(registration.address, key.to_owned());
         agent.registration = registration;
         agent.total = agent.registration.total();
         let total = agent.total.clone();
@@ -255,6 +265,7 @@ impl Master {
         agent.is_ping_open = false;
         agent.missed_pings = 0;
         agent.next_ping = self.now + self.config.agent_ping_timeout;
+        self.state.pings.insert((agent.next_ping, key.to_owned()));
         let pending_kills = std::mem::take(&mut agent.pending_kills);
         let unknown_tasks = agent
             .tasks

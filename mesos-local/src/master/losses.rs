@@ -2,12 +2,14 @@
 //! tasks (`docs/high-availability-framework-guide.md`, "Dealing with Partitioned
 //! or Failed Agents").
 
+use std::time::Duration;
+
 use mesos_sdk::resources::Resources;
 use mesos_sdk::v1;
 use mesos_sdk::v1::task_status::Reason;
 
 use super::gone::removal_reason;
-use super::state::{Framework, is_terminal};
+use super::state::{AgentKey, Framework, is_terminal};
 use super::{LinkId, Master, events, report};
 use crate::messages::ToAgent;
 
@@ -141,16 +143,23 @@ impl Master {
     pub(super) fn ping_agents(&mut self) {
         let timeout = self.config.agent_ping_timeout;
         let mut silent = Vec::new();
-        for (key, agent) in &mut self.state.agents {
-            if agent.next_ping > self.now {
+        let later = self.state.pings.split_off(&(
+            self.now + Duration::from_nanos(1),
+            AgentKey::default(),
+        ));
+        for (due, key) in std::mem::replace(&mut self.state.pings, later) {
+            // It may have gone, or have come back since.
+            let agent = self.state.agents.get_mut(&key);
+            let Some(agent) = agent.filter(|agent| agent.next_ping == due) else {
                 continue;
-            }
+            };
             agent.next_ping = self.now + timeout;
+            self.state.pings.insert((agent.next_ping, key.clone()));
             if agent.is_ping_open {
                 agent.missed_pings += 1;
             }
             if agent.missed_pings >= self.config.max_agent_ping_timeouts {
-                silent.push(key.clone());
+                silent.push(key);
                 continue;
             }
             agent.is_ping_open = true;
@@ -183,10 +192,11 @@ impl Master {
     pub(super) fn forget_agent(&mut self, key: &str) {
         self.rescind_inverse_offers_of_agent(key);
         self.state.maintenance.answers.remove(key);
-        if let Some(agent) = self.state.agents.remove(key)
-            && let Some(link) = agent.link
-        {
-            self.state.links.remove(&link);
+        if let Some(agent) = self.state.agents.remove(key) {
+            if let Some(link) = agent.link {
+                self.state.links.remove(&link);
+            }
+            self.state.addresses.remove(&agent.registration.address);
         }
         self.allocator.remove_agent(key);
         let failure = events::failure(mesos_sdk::ids::agent_id(key), None, None);

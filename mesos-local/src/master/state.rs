@@ -1,6 +1,7 @@
 //! What the master knows. Keys are the text of Mesos's ids.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 use mesos_sdk::resources::Resources;
 pub(super) use mesos_sdk::status::is_terminal;
@@ -59,6 +60,10 @@ pub(super) struct State {
     pub(super) connections: BTreeMap<ConnectionId, FrameworkKey>,
     pub(super) agents: BTreeMap<AgentKey, Agent>,
     pub(super) links: BTreeMap<LinkId, AgentKey>,
+    /// Which agent listens where.
+    pub(super) addresses: BTreeMap<SocketAddr, AgentKey>,
+    /// When agents are to be pinged; old entries stay until their time comes.
+    pub(super) pings: BTreeSet<(Timestamp, AgentKey)>,
     /// Agents known from the registry that have not come back yet.
     pub(super) recovered_agents: BTreeMap<AgentKey, (v1::AgentInfo, Timestamp)>,
     pub(super) unreachable_agents: BTreeMap<AgentKey, Timestamp>,

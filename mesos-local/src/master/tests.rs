@@ -1,6 +1,7 @@
 //! The master as a model: a world of scripted agents and frameworks around it,
 //! whose time the tests make pass.
 
+mod agents;
 mod batches;
 mod drain;
 mod gone;
