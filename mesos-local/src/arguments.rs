@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use mesos_local::{AgentSpec, ClusterConfig, duration};
+use mesos_local::{AgentSpec, ClusterConfig, SimulatedAgents, duration};
 use mesos_sdk::address::{MasterAddress, ZooKeeperAddress};
 
 use security::SecurityArguments;
@@ -33,6 +33,9 @@ EXAMPLES
   mesos-local --zk zk://127.0.0.1:2181/mesos --port 5062 --agents-only
       Two masters of which one leads, and three agents that follow it.
 
+  mesos-local --simulated-agents 10000 --simulated-task-time 2s
+      Ten thousand agents whose tasks finish after two seconds without a process.
+
 Then, from any framework: its master is 127.0.0.1:5050. To look at it:
   curl -s http://127.0.0.1:5050/state
   curl -s -H 'Content-Type: application/json' -d '{\"type\":\"GET_AGENTS\"}' \\
@@ -53,14 +56,25 @@ MESOS_LOCAL_LOG=info or debug shows on standard error what happens.";
 #[derive(Debug, Parser)]
 #[command(name = "mesos-local", version, after_long_help = EXAMPLES, after_help = "--help shows examples and every option's meaning.")]
 pub(crate) struct Arguments {
-    /// How many agents.
+    /// How many agents; 3 by default, none with --simulated-agents.
+    #[arg(long, env = "MESOS_LOCAL_AGENTS", value_name = "COUNT")]
+    agents: Option<usize>,
+
+    /// So many agents that run nothing: what is launched on them is running at
+    /// once and finishes after --simulated-task-time. They offer what --resources
+    /// says, or cpus:16;mem:65536;disk:1048576;ports:[31000-32000].
     #[arg(
         long,
-        env = "MESOS_LOCAL_AGENTS",
-        default_value_t = 3,
-        value_name = "COUNT"
+        env = "MESOS_LOCAL_SIMULATED_AGENTS",
+        default_value_t = 0,
+        value_name = "COUNT",
+        conflicts_with = "zookeeper"
     )]
-    agents: usize,
+    simulated_agents: usize,
+
+    /// How long tasks of simulated agents take.
+    #[arg(long, env = "MESOS_LOCAL_SIMULATED_TASK_TIME", default_value = "10s", value_name = "DURATION", value_parser = duration::parse)]
+    simulated_task_time: Duration,
 
     /// One agent with these resources, and after an @ these attributes. Repeat
     /// it for each agent; it replaces --agents.
@@ -208,8 +222,8 @@ fn group(text: &str) -> Result<ZooKeeperAddress, String> {
 impl Arguments {
     /// What the cluster is to be.
     pub(crate) fn into_config(self) -> Result<ClusterConfig, clap::Error> {
-        if self.agent.is_empty() && self.agents > 250 {
-            let text = "at most 250 agents fit in one process";
+        if self.agent.is_empty() && self.count() > 250 {
+            let text = "at most 250 agents fit in one process, besides simulated ones";
             return Err(clap::Error::raw(ErrorKind::ValueValidation, text));
         }
         if self.allocation_interval.is_zero() {
@@ -218,6 +232,7 @@ impl Arguments {
         }
         let mut config = ClusterConfig::default();
         config.agents = self.specs();
+        config.simulated_agents = self.simulated();
         config.name = self.cluster;
         config.ip = self.ip;
         config.port = self.port;
@@ -240,6 +255,22 @@ impl Arguments {
         Ok(config)
     }
 
+    fn count(&self) -> usize {
+        let default = if self.simulated_agents > 0 { 0 } else { 3 };
+        self.agents.unwrap_or(default)
+    }
+
+    fn simulated(&self) -> SimulatedAgents {
+        let mut simulated = SimulatedAgents::default();
+        simulated.count = self.simulated_agents;
+        simulated.task_time = self.simulated_task_time;
+        simulated.attributes.clone_from(&self.attributes);
+        if let Some(resources) = &self.resources {
+            simulated.resources.clone_from(resources);
+        }
+        simulated
+    }
+
     fn specs(&self) -> Vec<AgentSpec> {
         let spec = |resources: Option<&str>, attributes: Option<&str>| {
             let mut spec = AgentSpec::default();
@@ -250,7 +281,7 @@ impl Arguments {
         };
         let (resources, attributes) = (self.resources.as_deref(), self.attributes.as_deref());
         if self.agent.is_empty() {
-            return vec![spec(resources, attributes); self.agents];
+            return vec![spec(resources, attributes); self.count()];
         }
         self.agent
             .iter()
@@ -304,6 +335,16 @@ mod tests {
                 AgentSpec::new("cpus:1").attributes("zone:b")
             ]
         );
+    }
+
+    #[test]
+    fn simulated_agents_stand_instead_of_others_or_beside_them() {
+        let simulated = config(&["--simulated-agents", "10000", "--resources", "cpus:2"]);
+        assert_eq!(simulated.agents, []);
+        assert_eq!(simulated.simulated_agents.count, 10_000);
+        assert_eq!(simulated.simulated_agents.resources, "cpus:2");
+        let both = config(&["--simulated-agents", "5", "--agents", "1"]);
+        assert_eq!((both.agents.len(), both.simulated_agents.count), (1, 5));
     }
 
     #[test]

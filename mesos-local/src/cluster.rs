@@ -7,6 +7,7 @@
 
 mod builder;
 mod config;
+mod crowd;
 mod election;
 mod flags;
 mod links;
@@ -29,7 +30,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 pub use builder::ClusterBuilder;
-pub use config::{AgentSpec, ClusterConfig};
+pub use config::{AgentSpec, ClusterConfig, SimulatedAgents};
 pub(crate) use election::Standing;
 pub(crate) use master_shell::MasterHandle;
 
@@ -113,6 +114,9 @@ pub enum Error {
         /// How many agents there are.
         count: usize,
     },
+    /// Simulated agents follow no elected leader.
+    #[error("simulated agents stay with their own master, which cannot be an elected one")]
+    Simulated,
     /// The work directory, the thread or an agent could not be made.
     #[error("cannot start {what}")]
     Start {

@@ -85,6 +85,8 @@ pub mod time;
 mod version;
 mod views;
 
-pub use cluster::{AgentPlace, AgentSpec, Cluster, ClusterBuilder, ClusterConfig, Error};
+pub use cluster::{
+    AgentPlace, AgentSpec, Cluster, ClusterBuilder, ClusterConfig, Error, SimulatedAgents,
+};
 pub use connect::connect;
 pub use mesos_sdk::duration;

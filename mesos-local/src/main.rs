@@ -47,12 +47,13 @@ async fn run(config: ClusterConfig) -> ExitCode {
             Err(error) => return fail(&error),
         }
     }
+    let simulated = config.simulated_agents.count;
     let cluster = match Cluster::start(config).await {
         Ok(cluster) => cluster,
         Err(error) => return fail(&error),
     };
     // Nobody may be reading; the cluster serves all the same.
-    if let Err(error) = announce(&cluster, &mut io::stdout().lock()) {
+    if let Err(error) = announce(&cluster, simulated, &mut io::stdout().lock()) {
         tracing::debug!(%error, "cannot write to standard output");
     }
     let waiting = listeners
@@ -64,7 +65,7 @@ async fn run(config: ClusterConfig) -> ExitCode {
 }
 
 /// Says where everything listens.
-fn announce(cluster: &Cluster, out: &mut impl Write) -> io::Result<()> {
+fn announce(cluster: &Cluster, simulated: usize, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "master listening on {}", cluster.address())?;
     for agent in cluster.agents() {
         writeln!(
@@ -72,6 +73,9 @@ fn announce(cluster: &Cluster, out: &mut impl Write) -> io::Result<()> {
             "agent {} listening on {} as {}: {}",
             agent.index, agent.address, agent.hostname, agent.resources
         )?;
+    }
+    if simulated > 0 {
+        writeln!(out, "{simulated} simulated agents")?;
     }
     let master = cluster.master_address();
     if !master.ip().is_loopback() {

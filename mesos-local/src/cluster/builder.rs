@@ -32,6 +32,14 @@ impl ClusterBuilder {
         self
     }
 
+    /// So many agents besides whose tasks end after this time without a process;
+    /// see [`SimulatedAgents`](super::SimulatedAgents).
+    pub fn simulated_agents(mut self, count: usize, task_time: Duration) -> Self {
+        self.config.simulated_agents.count = count;
+        self.config.simulated_agents.task_time = task_time;
+        self
+    }
+
     /// What each agent offers that does not say otherwise, in Mesos's text form.
     pub fn resources(mut self, resources: impl Into<String>) -> Self {
         self.common.resources = Some(resources.into());

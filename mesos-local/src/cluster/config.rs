@@ -26,6 +26,8 @@ const LAST_TASK_PORT: u64 = 32_759;
 pub struct ClusterConfig {
     /// One entry an agent.
     pub agents: Vec<AgentSpec>,
+    /// Agents besides, whose tasks have no processes.
+    pub simulated_agents: SimulatedAgents,
     /// The name of the cluster, as its state shows it.
     pub name: Option<String>,
     /// Where the master listens. Agents listen on the addresses after it when
@@ -98,6 +100,7 @@ impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
             agents: vec![AgentSpec::default()],
+            simulated_agents: SimulatedAgents::default(),
             name: None,
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
@@ -146,6 +149,58 @@ pub struct AgentSpec {
     pub hostname: Option<String>,
     /// Region and zone.
     pub domain: Option<v1::DomainInfo>,
+}
+
+/// What a simulated agent offers that is not told.
+const SIMULATED_RESOURCES: &str = "cpus:16;mem:65536;disk:1048576;ports:[31000-32000]";
+
+/// Agents that offer resources and run nothing: tasks and task groups that are
+/// launched on them are running at once and finish after a given time. They have
+/// no HTTP API and no sandboxes, and custom executors do not subscribe there.
+/// Thousands of them fit in a process, so that a framework can be tried with a
+/// cluster of the size it is made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SimulatedAgents {
+    /// How many.
+    pub count: usize,
+    /// What each offers, in Mesos's text form; kinds that are not named it does
+    /// not have.
+    pub resources: String,
+    /// The attributes of each, in Mesos's text form.
+    pub attributes: Option<String>,
+    /// How long each task runs.
+    pub task_time: Duration,
+}
+
+impl Default for SimulatedAgents {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            resources: SIMULATED_RESOURCES.to_owned(),
+            attributes: None,
+            task_time: Duration::from_secs(10),
+        }
+    }
+}
+
+impl SimulatedAgents {
+    pub(crate) fn offered(&self) -> Result<Vec<v1::Resource>, Error> {
+        let parsed = Resources::parse(&self.resources, "*");
+        let parsed = parsed.map_err(|error| Error::Resources {
+            text: self.resources.clone(),
+            reason: error.to_string(),
+        })?;
+        Ok(parsed.into_vec())
+    }
+
+    pub(crate) fn parsed_attributes(&self) -> Result<Vec<v1::Attribute>, Error> {
+        let spec = AgentSpec {
+            attributes: self.attributes.clone(),
+            ..AgentSpec::default()
+        };
+        spec.parsed_attributes()
+    }
 }
 
 impl AgentSpec {

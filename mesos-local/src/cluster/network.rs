@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::master::LinkId;
 use crate::messages::{FromAgent, ToAgent};
 
 /// What is wrong with the network as a whole.
@@ -62,16 +63,59 @@ impl Partition {
 /// The master's end of one link: what it says to the agent.
 #[derive(Debug)]
 pub(super) struct ToAgentEnd {
-    sender: mpsc::UnboundedSender<ToAgent>,
+    sender: Sender,
     partition: Partition,
+}
+
+/// Where messages for an agent go.
+#[derive(Debug)]
+enum Sender {
+    Own(mpsc::UnboundedSender<ToAgent>),
+    /// To whoever steps many agents.
+    Shared(mpsc::UnboundedSender<ForOne>, usize, LinkId),
+}
+
+/// A message for one of many agents.
+#[derive(Debug)]
+pub(super) struct ForOne {
+    /// Its number.
+    pub(super) index: usize,
+    /// Over which link.
+    pub(super) link: LinkId,
+    pub(super) message: ToAgent,
 }
 
 impl ToAgentEnd {
     /// Sends, or loses, a message. An agent that has ended is told to the
     /// master by its own end.
     pub(super) fn send(&self, message: ToAgent) {
-        if !self.partition.is_on() {
-            let _ = self.sender.send(message);
+        if self.partition.is_on() {
+            return;
+        }
+        match &self.sender {
+            Sender::Own(sender) => {
+                let _ = sender.send(message);
+            }
+            Sender::Shared(sender, index, link) => {
+                let (index, link) = (*index, *link);
+                let _ = sender.send(ForOne {
+                    index,
+                    link,
+                    message,
+                });
+            }
+        }
+    }
+
+    /// An end of one of many links that arrive together.
+    pub(super) fn shared(
+        sender: mpsc::UnboundedSender<ForOne>,
+        index: usize,
+        link: LinkId,
+    ) -> Self {
+        Self {
+            sender: Sender::Shared(sender, index, link),
+            partition: Partition::default(),
         }
     }
 }
@@ -106,7 +150,10 @@ pub(super) fn link(
     let (sender, from_master) = mpsc::unbounded_channel();
     tokio::spawn(carry(from_agent, weather, partition.clone(), deliver));
     (
-        ToAgentEnd { sender, partition },
+        ToAgentEnd {
+            sender: Sender::Own(sender),
+            partition,
+        },
         AgentEnd {
             to_master,
             from_master,

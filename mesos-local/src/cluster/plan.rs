@@ -8,6 +8,7 @@ use mesos_sdk::resources::Resources;
 use mesos_sdk::transport::{TlsConfig, Transport, TransportConfig};
 use tempfile::TempDir;
 
+use super::crowd;
 use super::places::{self, Place};
 use super::uplink::Wire;
 use super::{AgentPlace, ClusterConfig, Error};
@@ -23,6 +24,8 @@ pub(super) struct Plan {
     pub(super) config: ClusterConfig,
     pub(super) master: Place,
     pub(super) agents: Vec<PlannedAgent>,
+    /// The configurations of simulated agents.
+    pub(super) simulated: Vec<AgentConfig>,
     pub(super) work_dir: PathBuf,
     /// Goes with a plan that comes to nothing.
     pub(super) temporary: Option<TempDir>,
@@ -86,7 +89,9 @@ impl Plan {
                 config: agent,
             });
         }
+        let simulated = crowd::configs(&config, seed, &work_dir)?;
         Ok(Self {
+            simulated,
             config: ClusterConfig {
                 seed: Some(seed),
                 ..config

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::Error;
+use super::crowd::Crowd;
 use super::election::{AbortOnDrop, ElectionHandle, ElectionPlan, Standing};
 use super::master_plan::MasterPlan;
 use super::master_shell::MasterHandle;
@@ -101,6 +102,8 @@ struct Running {
     seat: Seat,
     election: Option<Election>,
     agents: Vec<RunningAgent>,
+    /// Simulated agents.
+    crowd: Option<Crowd>,
     /// Agents that others have replaced, whose executors run on.
     replaced: Vec<AgentHandle>,
     security: Arc<Security>,
@@ -182,6 +185,7 @@ impl Running {
             seat,
             election,
             agents: Vec::new(),
+            crowd: None,
             replaced: Vec::new(),
             security,
             weather,
@@ -201,6 +205,11 @@ impl Running {
         }
         for index in 0..running.agents.len() {
             running.start_agent(index).await?;
+        }
+        if !plan.simulated.is_empty() {
+            let task_time = plan.config.simulated_agents.task_time;
+            let master = running.master.clone();
+            running.crowd = Some(Crowd::start(plan.simulated, task_time, master));
         }
         Ok(running)
     }
@@ -334,6 +343,9 @@ impl Running {
         for index in 0..self.agents.len() {
             self.connect(index);
         }
+        if let Some(crowd) = &self.crowd {
+            crowd.connect();
+        }
     }
 
     /// Lays a new link between an agent and the master; the old one is no more.
@@ -377,6 +389,7 @@ impl Running {
     }
 
     async fn stop(&mut self) {
+        self.crowd = None;
         if let Some(election) = &self.election {
             election.handle.stop().await;
         }

@@ -143,10 +143,10 @@ impl Master {
     pub(super) fn ping_agents(&mut self) {
         let timeout = self.config.agent_ping_timeout;
         let mut silent = Vec::new();
-        let later = self.state.pings.split_off(&(
-            self.now + Duration::from_nanos(1),
-            AgentKey::default(),
-        ));
+        let later = self
+            .state
+            .pings
+            .split_off(&(self.now + Duration::from_nanos(1), AgentKey::default()));
         for (due, key) in std::mem::replace(&mut self.state.pings, later) {
             // It may have gone, or have come back since.
             let agent = self.state.agents.get_mut(&key);

@@ -10,5 +10,6 @@ mod http;
 mod operator;
 mod program;
 mod reads;
+mod simulated;
 mod tasks;
 mod volumes;
