@@ -107,7 +107,7 @@
 //!             Input::Update(update) => {
 //!                 let Some((n, tried)) = update.task_id().split_once('.') else { return effects };
 //!                 let key = (n.parse().unwrap(), tried.parse().unwrap());
-//!                 let is_over = update.is_terminal() || update.state() == v1::TaskState::TaskUnknown;
+//!                 let is_over = update.may_be_forgotten();
 //!                 if is_over && self.tasks.contains_key(&key) {
 //!                     let well = update.state() == v1::TaskState::TaskFinished;
 //!                     self.save(Change::Ended(key.0, well), &mut effects);
@@ -294,8 +294,9 @@ impl<F: Framework> Simulation<F> {
         self
     }
 
-    /// After which time offers that are not used are rescinded; by default they
-    /// stand.
+    /// After which time the master rescinds offers that are not used; by default
+    /// five minutes. In a master without `--offer_timeout` they stand, and those
+    /// of which a DECLINE was lost on the way are lost to everybody.
     #[must_use]
     pub fn offer_timeout(mut self, timeout: Duration) -> Self {
         self.plan.offer_timeout = Some(timeout);

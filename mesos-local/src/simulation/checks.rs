@@ -126,13 +126,7 @@ impl Checks {
             Input::Disconnected => self.void.append(&mut self.shown),
             Input::Update(update) => {
                 let task = update.task_id().to_owned();
-                // Whoever cannot be reached may be given up.
-                let may_be_forgotten = update.is_terminal()
-                    || matches!(
-                        update.state(),
-                        v1::TaskState::TaskUnknown | v1::TaskState::TaskUnreachable
-                    );
-                if may_be_forgotten {
+                if update.may_be_forgotten() {
                     self.alive.remove(&task);
                 } else {
                     self.alive.entry(task).or_insert(Since::Hearing);

@@ -70,8 +70,12 @@ pub(super) enum Out<C> {
         call: Box<Call>,
         stream_id: Option<String>,
     },
-    /// An acknowledgement is about to leave.
-    Acknowledge(Box<v1::TaskStatus>),
+    /// An update of a task is about to be acknowledged, by a framework that
+    /// knows the task or does not.
+    Acknowledge {
+        task: v1::TaskId,
+        is_known: bool,
+    },
     Save(C),
     /// The process ends by itself.
     Exit(mesos_sdk::Error),
@@ -504,7 +508,11 @@ impl<F: Framework> Driver<F> {
             }),
             ..Default::default()
         };
-        out.push(Out::Acknowledge(Box::new(status)));
+        let tasks = self.framework.tasks();
+        out.push(Out::Acknowledge {
+            is_known: tasks.iter().any(|(task, _)| *task == status.task_id),
+            task: status.task_id,
+        });
         self.send(Box::new(call), false, out);
     }
 

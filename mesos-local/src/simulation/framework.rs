@@ -106,6 +106,15 @@ impl Update {
     pub fn is_terminal(&self) -> bool {
         mesos_sdk::status::is_terminal(self.state())
     }
+
+    /// Whether the task may be forgotten: it has ended, nobody knows it, or it
+    /// is out of reach, perhaps for good. One that is heard of again all the same
+    /// is to be killed, or to be taken up again.
+    #[must_use]
+    pub fn may_be_forgotten(&self) -> bool {
+        use v1::TaskState::{TaskUnknown, TaskUnreachable};
+        self.is_terminal() || matches!(self.state(), TaskUnknown | TaskUnreachable)
+    }
 }
 
 /// Something to be done.

@@ -87,7 +87,7 @@ impl Plan {
             fault_interval: Duration::from_secs(90),
             duration: Duration::from_secs(3600),
             patience: Duration::from_secs(3 * 3600),
-            offer_timeout: None,
+            offer_timeout: Some(Duration::from_secs(300)),
         }
     }
 }

@@ -153,14 +153,17 @@ fn parse(text: &str, is_one: bool) -> Option<Range<u64>> {
 fn replay(seed: u64) -> String {
     let thread = std::thread::current();
     let test = thread.name().filter(|name| *name != "main");
-    match (env::var("CARGO_PKG_NAME"), test) {
-        (Ok(package), Some(test)) => {
+    let package = env::var("CARGO_PKG_NAME").ok();
+    let program: Vec<String> = env::args().collect();
+    command(seed, package.as_deref(), test, &program.join(" "))
+}
+
+fn command(seed: u64, package: Option<&str>, test: Option<&str>, program: &str) -> String {
+    match (package, test) {
+        (Some(package), Some(test)) => {
             format!("{ONE}={seed} cargo test -p {package} {test} -- --nocapture")
         }
-        _ => {
-            let program: Vec<String> = env::args().collect();
-            format!("{ONE}={seed} {}", program.join(" "))
-        }
+        _ => format!("{ONE}={seed} {program}"),
     }
 }
 
@@ -212,7 +215,18 @@ mod tests {
             text.starts_with("seed 17 fails after 1h 2m 3s: task t was"),
             "{text}"
         );
-        let command = "MESOS_SIMULATION_SEED=17 cargo test -p mesos-local simulation::seeds";
-        assert!(text.contains(command), "{text}");
+        assert!(text.contains("MESOS_SIMULATION_SEED=17 "), "{text}");
+    }
+
+    #[test]
+    fn a_test_is_run_again_by_cargo_and_a_program_as_it_was() {
+        assert_eq!(
+            command(17, Some("mine"), Some("survives"), "deps/mine-1"),
+            "MESOS_SIMULATION_SEED=17 cargo test -p mine survives -- --nocapture"
+        );
+        assert_eq!(
+            command(17, Some("mine"), None, "mine --fast"),
+            "MESOS_SIMULATION_SEED=17 mine --fast"
+        );
     }
 }

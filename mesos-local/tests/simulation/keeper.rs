@@ -1,10 +1,12 @@
 //! A framework as one should be: it keeps some services running and brings some
 //! jobs to their end. Bugs can be planted in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mesos_local::simulation::{Effects, Framework, Input, Now, Update};
+use mesos_sdk::offer::launch_operation;
+use mesos_sdk::placement::{Accept, Constraint, Demand, Launch, Place, Placer, Port, Running};
 use mesos_sdk::v1::TaskState;
 use mesos_sdk::v1::scheduler::{Call, call};
 use mesos_sdk::{ids, task, v1};
@@ -41,6 +43,7 @@ pub(crate) enum Change {
         slot: String,
         task: String,
         agent: v1::AgentId,
+        place: Place,
     },
     State {
         task: String,
@@ -67,6 +70,7 @@ struct Slot {
 struct Task {
     slot: String,
     agent: v1::AgentId,
+    place: Place,
     state: TaskState,
     give_up_at: Option<Now>,
 }
@@ -120,13 +124,19 @@ impl Keeper {
     fn apply(&mut self, change: &Change) {
         match change {
             Change::Id(id) => self.id = Some(id.clone()),
-            Change::Launching { slot, task, agent } => {
+            Change::Launching {
+                slot,
+                task,
+                agent,
+                place,
+            } => {
                 let known = self.slots.entry(slot.clone()).or_default();
                 known.tries += 1;
                 known.task = Some(task.clone());
                 let launched = Task {
                     slot: slot.clone(),
                     agent: agent.clone(),
+                    place: place.clone(),
                     state: TaskState::TaskStaging,
                     give_up_at: None,
                 };
@@ -247,45 +257,79 @@ impl Keeper {
         }
     }
 
-    /// The first slot that wants a task, and the first offer that has room.
+    /// What is wanted is placed on what is offered; no two services on one host.
     fn launch(&mut self, now: Now, effects: &mut Effects<Change>) {
-        let wanting: Vec<String> = self
+        let (slots, tasks): (Vec<String>, Vec<task::Task>) = self
             .slots
             .iter()
             .filter(|(_, slot)| slot.is_wanting() && slot.retry_at <= now)
-            .map(|(name, _)| name.clone())
+            .map(|(name, slot)| {
+                let command = if is_job(name) { "work" } else { "serve" };
+                let task = task::command(format!("{name}.{}", slot.tries), command);
+                (name.clone(), task.cpus(0.7).mem_mib(200.0))
+            })
+            .unzip();
+        if tasks.is_empty() || self.held.is_empty() {
+            return;
+        }
+        let demands = tasks.iter().map(|task| match is_job(task.id()) {
+            true => Demand::of(task),
+            false => Demand::of(task)
+                .group("services")
+                .constraint(Constraint::unique("hostname"))
+                .port(Port::Any),
+        });
+        let demands: Vec<Demand> = demands.collect();
+        let offers: Vec<v1::Offer> = self.held.iter().map(|(_, offer)| offer.clone()).collect();
+        let running: Vec<Running> = self
+            .tasks
+            .iter()
+            .filter(|(id, _)| !is_job(id))
+            .map(|(_, task)| Running::new("services", task.place.clone()))
             .collect();
-        for slot in wanting {
-            let id = format!("{slot}.{}", self.slots[&slot].tries);
-            let command = if slot.starts_with("job") {
-                "work"
-            } else {
-                "serve"
+        let placer = Placer::spread().seed(self.tasks.len() as u64);
+        // Offers come again, so that a long search is not worth its time.
+        let placer = placer.search_budget(1000);
+        let placement = placer.place(&offers, &demands, &running);
+        for Accept {
+            offers: used,
+            launches,
+            ..
+        } in placement.accepts()
+        {
+            let launches = launches.iter().map(|index| &placement.launches()[*index]);
+            let launches: Vec<_> = launches.collect();
+            let record = |launch: &&Launch| Change::Launching {
+                slot: slots[launch.demand].clone(),
+                task: tasks[launch.demand].id().to_owned(),
+                agent: launch.agent_id.clone(),
+                place: Place::of(&offers[launch.offers[0]]),
             };
-            let wanted = task::command(&id, command).cpus(0.7).mem_mib(200.0);
-            let found = self
-                .held
+            let changes: Vec<Change> = launches.iter().map(record).collect();
+            let infos = launches
                 .iter()
-                .enumerate()
-                .find_map(|(index, (_, offer))| Some((index, wanted.for_offer(offer)?)));
-            let Some((index, info)) = found else {
-                return;
-            };
-            let (_, offer) = self.held.remove(index);
-            let change = Change::Launching {
-                slot,
-                task: id,
-                agent: offer.agent_id.clone(),
-            };
+                .map(|launch| launch.task(&tasks[launch.demand]));
+            let operation = launch_operation(infos.collect());
+            let ids: Vec<_> = used.iter().map(|offer| offers[*offer].id.clone()).collect();
+            self.held.retain(|(_, offer)| !ids.contains(&offer.id));
             if self.has(Bug::LaunchUnsaved) {
-                self.apply(&change);
-                effects.launch(&offer, vec![info]);
-                effects.save(change);
+                effects.accept(ids, vec![operation], None);
+                changes
+                    .into_iter()
+                    .for_each(|change| self.save(change, effects));
             } else {
-                self.save(change, effects);
-                effects.launch(&offer, vec![info]);
+                changes
+                    .into_iter()
+                    .for_each(|change| self.save(change, effects));
+                effects.accept(ids, vec![operation], None);
             }
         }
+        let services = self.tasks.iter().filter(|(id, _)| !is_job(id));
+        let hosts: BTreeSet<&str> = services
+            .clone()
+            .map(|(_, task)| task.place.hostname.as_str())
+            .collect();
+        assert_eq!(hosts.len(), services.count(), "one service a host");
     }
 
     fn failed(
@@ -308,6 +352,10 @@ impl Keeper {
             _ => {}
         }
     }
+}
+
+fn is_job(name: &str) -> bool {
+    name.starts_with("job")
 }
 
 impl Slot {
@@ -395,7 +443,7 @@ impl Framework for Keeper {
                 return Some(format!("{name} does not run"));
             };
             let state = self.tasks[task].state;
-            let is_well = name.starts_with("service") && state == TaskState::TaskRunning;
+            let is_well = !is_job(name) && state == TaskState::TaskRunning;
             (!is_well).then(|| format!("{task} is {}", state.as_str_name()))
         })
     }

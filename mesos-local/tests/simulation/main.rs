@@ -23,9 +23,11 @@ fn keeper(bug: Option<Bug>) -> Simulation<Keeper> {
     let info = FrameworkInfo::service("keeper").build();
     let reconciler = (bug != Some(Bug::ReconcileOnce)).then(ReconcilerConfig::default);
     Simulation::new(info, move |saved: &[Change]| Keeper::start(saved, bug))
-        .agents(2, "cpus:4;mem:4096")
-        .agent("cpus:2;mem:1024", "rack:r1")
+        .agents(3, "cpus:4;mem:4096;ports:[31000-31001]")
+        .agent("cpus:2;mem:1024;ports:[31000-31001]", "rack:r1")
         .offer_timeout(Duration::from_secs(120))
+        .fault_interval(Duration::from_secs(60))
+        .duration(Duration::from_secs(2400))
         .reconciler(reconciler)
         .script(|process: &Process<'_>, dice| match process.command {
             "serve" => Script {

@@ -120,7 +120,7 @@ impl<F: Framework> World<'_, F> {
                 self.send_call(request, call, stream_id);
                 self.approach_doom();
             }
-            Out::Acknowledge(status) => self.check_acknowledgement(&status),
+            Out::Acknowledge { task, is_known } => self.check_acknowledgement(&task, is_known),
             Out::Save(change) => {
                 self.note(|| format!("framework: saves {change:?}"));
                 self.saving = Some(change);
@@ -209,17 +209,10 @@ impl<F: Framework> World<'_, F> {
     }
 
     /// A framework that started now would know as much of the task as this one.
-    fn check_acknowledgement(&mut self, status: &v1::TaskStatus) {
-        let Some(driver) = &self.driver else {
-            return;
-        };
-        let knows = |framework: &F| {
-            let tasks = framework.tasks();
-            tasks.iter().any(|(task, _)| *task == status.task_id)
-        };
-        let successor = (self.start)(&self.saved);
-        if knows(&driver.framework) != knows(&successor) {
-            let task = status.task_id.value.clone();
+    fn check_acknowledgement(&mut self, task: &v1::TaskId, is_known: bool) {
+        let successor = (self.start)(&self.saved).tasks();
+        if successor.iter().any(|(known, _)| known == task) != is_known {
+            let task = task.value.clone();
             self.checks
                 .violate(Violation::AcknowledgedBeforeSave { task });
         }
