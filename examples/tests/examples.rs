@@ -137,3 +137,12 @@ fn placement_with_constraints() {
         assert!(printed.contains(line), "{line}: {printed}");
     }
 }
+
+#[test]
+fn simulated_framework() {
+    let printed = text(&run("simulated_framework", &[]));
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].ends_with("nothing found"), "{printed}");
+    assert!(lines[1].contains("finds it: "), "{printed}");
+    assert_eq!(lines[2], "and again: true");
+}
