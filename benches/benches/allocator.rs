@@ -14,6 +14,9 @@ const FRAMEWORKS: usize = 100;
 const RUNS: usize = 5;
 /// How many agents have something new between two cycles of a busy cluster.
 const NEWS: usize = 100;
+/// How many agents there are where every framework has refused every one: it
+/// takes a while to come to that.
+const REFUSED: usize = 1000;
 
 fn main() {
     for (what, role) in [
@@ -40,11 +43,11 @@ fn role_of_a_team(n: usize) -> String {
     format!("team-{}/role-{n}", n % 10)
 }
 
-fn cluster(role: fn(usize) -> String) -> Allocator {
+fn cluster(agents: usize, role: fn(usize) -> String) -> Allocator {
     let mut allocator = Allocator::new(Duration::from_secs(1));
     let resources = "cpus:16;mem:65536;disk:1048576;ports:[31000-32000]";
     let resources = Resources::parse(resources, "*").expect("resources");
-    for n in 0..AGENTS {
+    for n in 0..agents {
         let info = v1::AgentInfo {
             hostname: format!("agent-{n}.example.org"),
             ..Default::default()
@@ -75,7 +78,7 @@ fn best(what: &str, mut measure: impl FnMut() -> Duration) {
 /// The first cycle of a cluster: every agent is offered to somebody.
 fn everything_is_free(role: fn(usize) -> String) {
     best("all agents are offered", || {
-        let mut allocator = cluster(role);
+        let mut allocator = cluster(AGENTS, role);
         let begun = Instant::now();
         let given = allocator.allocate_with_seed(at(0), 1);
         let elapsed = begun.elapsed();
@@ -86,7 +89,7 @@ fn everything_is_free(role: fn(usize) -> String) {
 
 /// A busy cluster: tasks have ended on some agents, the rest is in use.
 fn little_is_free(role: fn(usize) -> String) {
-    let mut allocator = cluster(role);
+    let mut allocator = cluster(AGENTS, role);
     let mut held = allocator.allocate_with_seed(at(0), 1);
     let mut second = 0;
     best(&format!("{NEWS} agents have something free"), || {
@@ -112,7 +115,7 @@ fn little_is_free(role: fn(usize) -> String) {
 /// Nobody wants anything: every framework has refused every agent, and one agent
 /// has something new.
 fn everybody_declines(role: fn(usize) -> String) {
-    let mut allocator = cluster(role);
+    let mut allocator = cluster(REFUSED, role);
     let day = v1::Filters {
         refuse_seconds: Some(86_400.0),
     };
@@ -135,7 +138,7 @@ fn everybody_declines(role: fn(usize) -> String) {
             allocator.refuse(now, &framework, &role, &agent, &resources, Some(&day));
         }
     }
-    best("everybody has refused everything", || {
+    best(&format!("everybody has refused {REFUSED} agents"), || {
         second += 1;
         allocator.recover("F000", "S0", &Resources::new());
         let begun = Instant::now();
