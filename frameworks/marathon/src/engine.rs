@@ -1,10 +1,10 @@
 //! One step: an input is taken in, then what is wanted is compared with what is
 //! there, and the difference asked for.
 //!
-//! The way of a request: [`request`] makes a new root of it and a plan
-//! ([`crate::deployment`]); [`deploy`] carries plans on; [`tend`] makes one app
-//! as it is to be, instance by instance; [`launch`] finds offers for those that
-//! wait. The way of a status update: [`update`] notes it, and the same passes
+//! The way of a request: `request` makes a new root of it and a plan
+//! ([`crate::deployment`]); `deploy` carries plans on; `tend` makes one app
+//! as it is to be, instance by instance; `launch` finds offers for those that
+//! wait. The way of a status update: `update` notes it, and the same passes
 //! follow. None of them depends on which input came before.
 
 mod deploy;

@@ -1,6 +1,6 @@
 //! What requests say of an app: any part of a definition, in today's form or in
 //! those of earlier versions. Here it is read and laid over what is known;
-//! [`legacy`] turns old forms into today's, [`complete`] fills in what nobody
+//! `legacy` turns old forms into today's, [`complete`] fills in what nobody
 //! said. Whether the outcome makes sense is asked in [`crate::validate`].
 
 mod complete;
