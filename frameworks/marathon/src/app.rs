@@ -298,6 +298,18 @@ impl App {
         }
     }
 
+    /// The same, to be changed.
+    pub fn service_ports_mut(&mut self) -> Vec<&mut u16> {
+        if self.has_host_network() {
+            let ports = self.port_definitions.iter_mut().flatten();
+            ports.map(|definition| &mut definition.port).collect()
+        } else {
+            let containers = self.container.iter_mut();
+            let mappings = containers.flat_map(|it| it.port_mappings.iter_mut().flatten());
+            mappings.map(|mapping| &mut mapping.service_port).collect()
+        }
+    }
+
     /// How many ports an instance has.
     #[must_use]
     pub fn port_count(&self) -> usize {

@@ -21,12 +21,12 @@ impl Step<'_> {
             }),
         );
         self.touched.extend(plan.affected().cloned());
-        for app in plan.affected() {
-            // Whoever changes an app wants to see at once what comes of it.
-            if self.state.delays.contains_key(app) {
-                self.effects.changes.push(Change::Delay(app.clone(), None));
-                self.state.delays.remove(app);
-            }
+        // Whoever changes an app wants to see at once what comes of it.
+        let delayed = plan
+            .affected()
+            .filter(|app| self.state.delays.contains_key(*app));
+        for app in delayed.cloned().collect::<Vec<_>>() {
+            self.change(Change::Delay(app, None));
         }
         self.change(Change::Deployment(id.clone(), Some(Box::new(plan))));
         self.change(Change::Progress(id, Some((0, self.now))));
@@ -52,9 +52,7 @@ impl Step<'_> {
 
     fn forget_deployment(&mut self, id: &str) {
         self.change(Change::Deployment(id.to_owned(), None));
-        self.effects
-            .changes
-            .push(Change::Progress(id.to_owned(), None));
+        self.change(Change::Progress(id.to_owned(), None));
     }
 
     /// What is to become of an app, as far as deployments have come.

@@ -413,9 +413,7 @@ impl State {
 
 /// The app with the version that its change makes; unchanged, as it was.
 fn with_version(before: &Arc<App>, mut app: App, version: Timestamp) -> Arc<App> {
-    let mut ports_kept = app.clone();
-    keep_service_ports(before, &mut ports_kept);
-    app = ports_kept;
+    keep_service_ports(before, &mut app);
     let is_upgrade = before.is_upgrade(&app);
     if !is_upgrade && before.instances == app.instances {
         return before.clone();
@@ -441,15 +439,8 @@ fn keep_service_ports(before: &App, app: &mut App) {
     if before.has_host_network() != app.has_host_network() {
         return;
     }
-    let had = before.service_ports();
-    let definitions = app.port_definitions.iter_mut().flatten();
-    let ports = definitions.map(|it| &mut it.port);
-    let mappings = app.container.iter_mut();
-    let mappings = mappings.flat_map(|it| it.port_mappings.iter_mut().flatten());
-    let ports: Vec<&mut u16> = ports
-        .chain(mappings.map(|it| &mut it.service_port))
-        .collect();
-    for (port, had) in ports.into_iter().zip(had) {
+    let ports = app.service_ports_mut().into_iter();
+    for (port, had) in ports.zip(before.service_ports()) {
         if *port == 0 {
             *port = had;
         }

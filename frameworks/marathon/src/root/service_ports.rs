@@ -56,7 +56,8 @@ impl ServicePorts {
             .filter(|port| *port != 0 && !said.contains(port))
             .rev()
             .collect();
-        for port in open_ports(app) {
+        let open = app.service_ports_mut().into_iter();
+        for port in open.filter(|port| **port == 0) {
             *port = match had.pop() {
                 Some(port) => port,
                 None => self.take()?,
@@ -76,18 +77,4 @@ impl ServicePorts {
         self.next = port;
         Ok(port)
     }
-}
-
-/// The service ports of an app that are 0.
-fn open_ports(app: &mut App) -> Vec<&mut u16> {
-    let is_host = app.has_host_network();
-    let definitions = app.port_definitions.iter_mut().flatten();
-    let mappings = app.container.iter_mut();
-    let mappings = mappings.flat_map(|container| container.port_mappings.iter_mut().flatten());
-    let ports: Vec<&mut u16> = if is_host {
-        definitions.map(|definition| &mut definition.port).collect()
-    } else {
-        mappings.map(|mapping| &mut mapping.service_port).collect()
-    };
-    ports.into_iter().filter(|port| **port == 0).collect()
 }
