@@ -125,7 +125,7 @@ fn furnish(work_dir: &Path, agent: &str) -> Vec<Vec<u8>> {
         symlink("../../../../../../../..", sandbox.join("up"))?;
         symlink("/", sandbox.join("root"))?;
         symlink("/proc/self", sandbox.join("proc"))?;
-        symlink(work_dir, sandbox.join("work"))?;
+        symlink(work_dir, sandbox.join("base"))?;
         symlink(&other, sandbox.join("other"))?;
         symlink("loop", sandbox.join("loop"))
     };
@@ -150,7 +150,7 @@ fn furnish(work_dir: &Path, agent: &str) -> Vec<Vec<u8>> {
             "/up/outside.txt",
             "/root/etc/passwd",
             "/proc/environ",
-            "/work/outside.txt",
+            "/base/outside.txt",
             "/other/outside.txt",
             "/loop",
             "/../C/stdout",
