@@ -151,10 +151,7 @@ impl Step<'_> {
             .constraints(constraints);
         if task::has_custom_executor(app) {
             let own = app.executor_resources.unwrap_or_default();
-            demand = demand
-                .scalar("cpus", app.cpus + own.cpus)
-                .scalar("mem", app.mem + own.mem)
-                .scalar("disk", app.disk + own.disk);
+            demand = demand.cpus(own.cpus).mem_mib(own.mem).disk_mib(own.disk);
         }
         for port in host_ports(app).into_iter().flatten() {
             demand = demand.port(match port {

@@ -263,3 +263,30 @@ fn bad_requests_change_nothing() {
     assert_eq!(world.state.root, before);
     assert!(world.state.deployments.is_empty());
 }
+
+#[test]
+fn a_custom_executor_gets_its_own_resources_beside_those_of_its_task() {
+    let mut world = World::new();
+    world.create(json!({
+        "id": "/web", "cmd": "what it is told", "executor": "/bin/executor", "cpus": 2, "mem": 256,
+        "executorResources": {"cpus": 0.5, "mem": 64, "disk": 10},
+    }));
+    world.settle();
+    let task = &world.launched[0];
+    let amount = |resources: &[mesos_sdk::v1::Resource], name: &str| -> f64 {
+        let named = resources.iter().filter(|resource| resource.name == name);
+        named
+            .filter_map(|resource| resource.scalar)
+            .map(|it| it.value)
+            .sum()
+    };
+    let executor = task.executor.as_ref().unwrap();
+    for (name, of_task, of_executor) in [
+        ("cpus", 2.0, 0.5),
+        ("mem", 256.0, 64.0),
+        ("disk", 0.0, 10.0),
+    ] {
+        assert_eq!(amount(&task.resources, name), of_task, "{name}");
+        assert_eq!(amount(&executor.resources, name), of_executor, "{name}");
+    }
+}

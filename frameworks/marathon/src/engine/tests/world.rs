@@ -23,6 +23,8 @@ pub(super) struct World {
     /// What the master knows: the tasks, with their agents and states.
     pub(super) tasks: BTreeMap<String, (String, TaskState)>,
     pub(super) events: Vec<Event>,
+    /// All that was launched, in order.
+    pub(super) launched: Vec<v1::TaskInfo>,
     pub(super) declined: usize,
     pub(super) agents: usize,
     /// Tasks of these apps answer health checks with this status.
@@ -46,6 +48,7 @@ impl World {
             now: Timestamp::from_millis(1_000_000),
             tasks: BTreeMap::new(),
             events: Vec::new(),
+            launched: Vec::new(),
             declined: 0,
             agents: 3,
             health: BTreeMap::new(),
@@ -101,6 +104,7 @@ impl World {
                     .filter_map(|operation| operation.launch)
                     .flat_map(|launch| launch.task_infos)
                 {
+                    self.launched.push(task.clone());
                     let id = task.task_id.value;
                     assert!(!self.tasks.contains_key(&id), "{id} is launched twice");
                     let agent = task.agent_id.value;
