@@ -41,7 +41,13 @@ impl Step<'_> {
     }
 
     fn of(&self, id: &PathId) -> Vec<Instance> {
-        self.state.instances_of(id).cloned().collect()
+        self.those(id, |_| true)
+    }
+
+    /// The instances of an app of which that is true.
+    fn those(&self, id: &PathId, is_it: impl Fn(&Instance) -> bool) -> Vec<Instance> {
+        let instances = self.state.instances_of(id);
+        instances.filter(|it| is_it(it)).cloned().collect()
     }
 
     fn stop(&mut self, id: &PathId) -> bool {
@@ -172,14 +178,13 @@ impl Step<'_> {
 
     /// Instances whose agent is out of reach for too long.
     fn give_up_lost(&mut self, id: &PathId) {
-        for instance in self.of(id) {
-            let is_lost = matches!(
-                instance.condition,
+        let is_lost = |it: &Instance| {
+            matches!(
+                it.condition,
                 Condition::Unreachable | Condition::UnreachableInactive
-            );
-            if !is_lost {
-                continue;
-            }
+            )
+        };
+        for instance in self.those(id, is_lost) {
             let strategy = self.state.definition_of(&instance);
             let strategy = strategy
                 .map(|app| app.unreachable_strategy)
@@ -215,27 +220,32 @@ impl Step<'_> {
 
     /// Instances that were sent out and do not come to run.
     fn give_up_overdue(&mut self, id: &PathId) {
-        for instance in self.of(id) {
-            let timeout = match instance.condition {
-                Condition::Provisioned => self.state.settings.launch_confirm_timeout,
-                Condition::Staging | Condition::Starting => self.state.settings.launch_timeout,
-                _ => continue,
+        let is_on_its_way = |it: &Instance| {
+            it.goal == Goal::Running
+                && matches!(
+                    it.condition,
+                    Condition::Provisioned | Condition::Staging | Condition::Starting
+                )
+        };
+        for instance in self.those(id, is_on_its_way) {
+            let timeout = if instance.condition == Condition::Provisioned {
+                self.state.settings.launch_confirm_timeout
+            } else {
+                self.state.settings.launch_timeout
             };
             let staged_at = instance.place.as_ref().map(|place| place.staged_at);
             let due = staged_at.unwrap_or(instance.since).after(timeout);
-            if instance.goal == Goal::Running && self.now >= due {
+            if self.now >= due {
                 self.decommission(&instance.id);
-            } else if instance.goal == Goal::Running {
+            } else {
                 self.look_again(id, due);
             }
         }
     }
 
     fn kill_what_is_to_end(&mut self, id: &PathId) {
-        for mut instance in self.of(id) {
-            if instance.goal != Goal::Decommissioned || !instance.is_launched() {
-                continue;
-            }
+        let is_to_end = |it: &Instance| it.goal == Goal::Decommissioned && it.is_launched();
+        for mut instance in self.those(id, is_to_end) {
             let retry = self.state.settings.kill_retry;
             let due = instance.killed_at.map(|killed| killed.after(retry));
             if self.state.master.is_none() {
