@@ -2,30 +2,28 @@
 
 use std::time::Duration;
 
+use crate::random::Random;
+
 /// Draws numbers: the same ones for the same seed.
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub struct Dice(Random);
 
 impl Dice {
     /// Dice of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(seed ^ 0x6d65_736f_732d_7369)
+        Self(Random::new(seed ^ 0x6d65_736f_732d_7369))
     }
 
     /// Dice of their own for a purpose, so that what is drawn for one does not
     /// change what is drawn for another.
     pub(super) fn fork(&mut self) -> Self {
-        Self(self.draw())
+        Self(Random::new(self.draw()))
     }
 
-    /// Any number. SplitMix64.
+    /// Any number.
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.next()
     }
 
     /// A number below `limit`; 0 when that is 0.
