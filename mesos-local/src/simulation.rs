@@ -165,6 +165,8 @@
 //! it wants ([`Framework::unmet`]), and what it takes for running must be what
 //! runs.
 //!
+//! What a framework promises besides is for a [`Judge`] to say.
+//!
 //! # Seeds
 //!
 //! [`check`](Simulation::check) is made for tests. It runs 20 seeds;
@@ -181,6 +183,7 @@ mod checks;
 mod dice;
 mod driver;
 mod framework;
+mod judge;
 mod network;
 mod plan;
 mod script;
@@ -201,18 +204,21 @@ use mesos_sdk::v1;
 pub use checks::Violation;
 pub use dice::Dice;
 pub use framework::{Effects, Framework, Input, Now, Update};
+pub use judge::{Judge, Sight};
 pub use plan::Fault;
 pub use script::{Process, Script};
 pub use seeds::{Failure, Totals};
 
 use plan::Plan;
-use world::{Outcome, Scripts, Start, World};
+use world::{Hooks, MakeJudge, Outcome, Scripts, Start, Torn, World};
 
 /// A framework in a world; see the [module](self).
 pub struct Simulation<F: Framework> {
     plan: Plan,
     start: Box<Start<F>>,
     scripts: Box<Scripts>,
+    torn: Box<Torn<F>>,
+    judge: Option<Box<MakeJudge>>,
 }
 
 /// How a seed went that broke no rule.
@@ -236,6 +242,8 @@ impl<F: Framework> Simulation<F> {
             plan: Plan::new(info),
             start: Box::new(start),
             scripts: Box::new(|_, dice| Script::drawn(dice)),
+            torn: Box::new(|_, _, dice| dice.permille(500)),
+            judge: None,
         }
     }
 
@@ -311,6 +319,26 @@ impl<F: Framework> Simulation<F> {
         self
     }
 
+    /// Says whether a change that was being saved when the process ended is
+    /// there afterwards, given those that were saved before; by default a coin
+    /// does. A framework with a store of its own lets that decide.
+    #[must_use]
+    pub fn torn_saves(
+        mut self,
+        is_there: impl Fn(&[F::Change], &F::Change, &mut Dice) -> bool + 'static,
+    ) -> Self {
+        self.torn = Box::new(is_there);
+        self
+    }
+
+    /// Who looks at each world besides the rules that hold for every framework.
+    /// It is made when a world begins, before the framework is.
+    #[must_use]
+    pub fn judge(mut self, make: impl Fn(&mut Dice) -> Box<dyn Judge> + 'static) -> Self {
+        self.judge = Some(Box::new(make));
+        self
+    }
+
     /// How the session behaves.
     #[must_use]
     pub fn session(mut self, session: SessionConfig) -> Self {
@@ -353,7 +381,13 @@ impl<F: Framework> Simulation<F> {
     }
 
     fn world(&self, seed: u64, is_traced: bool) -> World<'_, F> {
-        World::new(&self.plan, &*self.start, &*self.scripts, seed, is_traced)
+        let hooks = Hooks {
+            start: &*self.start,
+            scripts: &*self.scripts,
+            torn: &*self.torn,
+            judge: self.judge.as_deref(),
+        };
+        World::new(&self.plan, hooks, seed, is_traced)
     }
 }
 

@@ -7,7 +7,8 @@ use mesos_sdk::v1;
 use mesos_sdk::v1::scheduler::{Call, call};
 
 use super::driver::launched;
-use super::framework::{Effect, Input};
+use super::framework::{Effect, Input, Now};
+use super::judge::{Judge, Sight};
 
 /// A rule that was broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +70,12 @@ pub enum Violation {
     /// The framework asks to be woken without end.
     #[error("the framework's time does not go on")]
     Spinning,
+    /// A judge says so; see [`Judge`].
+    #[error("{what}")]
+    Judged {
+        /// What is wrong.
+        what: String,
+    },
     /// Nothing is broken any more, and for a long time nothing has come of it.
     #[error("nothing is broken any more, and still {what}")]
     Unmet {
@@ -78,7 +85,7 @@ pub enum Violation {
 }
 
 /// What the framework has been told and has decided so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Checks {
     pub(super) violation: Option<Violation>,
     /// Offers that the framework has been shown and that were not void then.
@@ -88,6 +95,7 @@ pub(super) struct Checks {
     /// Tasks that may be running, as far as the framework can know.
     alive: BTreeMap<String, Since>,
     launches: u64,
+    judge: Option<Box<dyn Judge>>,
 }
 
 /// How the framework knows that a task may be running.
@@ -104,6 +112,18 @@ enum Since {
 }
 
 impl Checks {
+    pub(super) fn with(judge: Option<Box<dyn Judge>>) -> Self {
+        Self {
+            judge,
+            ..Self::default()
+        }
+    }
+
+    /// What the judge still waits for.
+    pub(super) fn unmet(&self) -> Option<String> {
+        self.judge.as_ref().and_then(|judge| judge.unmet())
+    }
+
     pub(super) fn violate(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);
     }
@@ -113,8 +133,18 @@ impl Checks {
         self.launches
     }
 
+    /// Shows something to the judge, if there is one.
+    pub(super) fn show(&mut self, now: Now, sight: Sight<'_>) {
+        if let Some(judge) = &mut self.judge
+            && let Err(what) = judge.see(now, sight)
+        {
+            self.violate(Violation::Judged { what });
+        }
+    }
+
     /// The framework is about to be told something.
-    pub(super) fn told(&mut self, input: &Input) {
+    pub(super) fn told(&mut self, now: Now, input: &Input) {
+        self.show(now, Sight::Told(input));
         match input {
             Input::Offers(offers) => {
                 self.shown

@@ -427,7 +427,7 @@ impl<F: Framework> Driver<F> {
                 return;
             }
         }
-        checks.told(&input);
+        checks.told(now, &input);
         let Effects { list } = self.framework.step(now, input);
         checks.decided(&list, &self.framework.tasks());
         self.step = Some(Step {
@@ -464,6 +464,7 @@ impl<F: Framework> Driver<F> {
                 out.push(Out::Save(change));
             }
             Effect::Call(call) => self.call(call, checks, out),
+            Effect::Then(then) => (then.0)(),
             Effect::Acknowledge(status) => {
                 let step = self.step.as_mut();
                 let is_unsaved = step.as_ref().is_some_and(|step| {

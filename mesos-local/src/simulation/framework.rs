@@ -2,10 +2,13 @@
 //! and answers with what is to be done.
 
 use std::fmt::Debug;
+use std::rc::Rc;
 
 use mesos_sdk::v1::offer::{Operation, operation};
 use mesos_sdk::v1::scheduler::{Call, Event, call};
 use mesos_sdk::{CallError, v1};
+
+use super::judge::Then;
 
 /// Time since some fixed moment, the Unix epoch for example. It goes on while a
 /// framework's process is away, so it may be saved.
@@ -123,6 +126,7 @@ pub(super) enum Effect<C> {
     Save(C),
     Call(Box<Call>),
     Acknowledge(Box<v1::TaskStatus>),
+    Then(Then),
 }
 
 /// What is to be done, in this order: nothing begins before what stands ahead of
@@ -159,6 +163,13 @@ impl<C> Effects<C> {
     pub fn acknowledge(&mut self, update: &Update) {
         let status = Box::new(update.status.clone());
         self.list.push(Effect::Acknowledge(status));
+    }
+
+    /// Lets somebody outside hear of it once everything ahead is done, as an
+    /// answer leaves only when what it tells of is saved. Nobody hears anything
+    /// when the process ends before that.
+    pub fn then(&mut self, hear: impl Fn() + 'static) {
+        self.list.push(Effect::Then(Then(Rc::new(hear))));
     }
 
     /// Launches tasks on an offer; what is left of it comes back.

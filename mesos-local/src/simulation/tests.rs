@@ -14,6 +14,7 @@ enum Fault {
     Forgets,
     Spins,
     NeverComesToIt,
+    Blameless,
 }
 
 struct Wrong {
@@ -112,4 +113,107 @@ fn what_is_wanted_comes_about() {
     let found = violation(Fault::NeverComesToIt);
     let what = "nothing runs".to_owned();
     assert_eq!(found, Violation::Unmet { what });
+}
+
+/// Wants no task to run.
+struct Strict {
+    is_healed: bool,
+}
+
+impl Judge for Strict {
+    fn see(&mut self, _: Now, sight: Sight<'_>) -> Result<(), String> {
+        match sight {
+            Sight::TaskStarted { task, agent } if !self.is_healed => {
+                Err(format!("{task} runs on {agent}"))
+            }
+            Sight::Healed => {
+                self.is_healed = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unmet(&self) -> Option<String> {
+        Some("the judge is never content".to_owned())
+    }
+}
+
+#[test]
+fn a_judge_has_a_say() {
+    let violation = |is_healed, fault| {
+        let info = FrameworkInfo::service("judged").build();
+        let simulation = Simulation::new(info, move |saved: &[_]| {
+            let (id, task) = saved.last().cloned().unwrap_or_default();
+            Wrong { fault, id, task }
+        });
+        let simulation = simulation
+            .judge(move |_| Box::new(Strict { is_healed }))
+            .faults([])
+            .script(|_, _| Script::runs_for_ever());
+        simulation.run(1).unwrap_err().violation
+    };
+    let found = violation(false, Fault::Blameless);
+    assert!(found.to_string().starts_with("t runs on agent-"), "{found}");
+    let what = "the judge is never content".to_owned();
+    assert_eq!(violation(true, Fault::Blameless), Violation::Unmet { what });
+}
+
+/// An answer waits for what is saved before it, and one that a crash cuts off is
+/// never given.
+#[test]
+fn an_answer_follows_what_it_tells_of() {
+    #[derive(Default)]
+    struct Log(std::cell::RefCell<Vec<u64>>);
+    struct Answers {
+        log: std::rc::Rc<Log>,
+        saved: u64,
+    }
+    impl Framework for Answers {
+        type Change = u64;
+        fn step(&mut self, _: Now, input: Input) -> Effects<u64> {
+            let mut effects = Effects::new();
+            if let Input::Subscribed { .. } = input {
+                self.saved += 1;
+                effects.save(self.saved);
+                let (log, number) = (std::rc::Rc::clone(&self.log), self.saved);
+                effects.then(move || log.0.borrow_mut().push(number));
+            }
+            effects
+        }
+        fn framework_id(&self) -> Option<v1::FrameworkId> {
+            None
+        }
+        fn tasks(&self) -> Vec<(v1::TaskId, Option<v1::AgentId>)> {
+            Vec::new()
+        }
+        fn unmet(&self) -> Option<String> {
+            None
+        }
+    }
+    let log = std::rc::Rc::new(Log::default());
+    let shared = std::rc::Rc::clone(&log);
+    let torn = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = std::rc::Rc::clone(&torn);
+    let info = FrameworkInfo::service("answers").build();
+    let simulation = Simulation::new(info, move |saved: &[u64]| {
+        let saved = saved.last().copied().unwrap_or_default();
+        // Every answer that was given tells of something that was saved.
+        assert!(shared.0.borrow().last().is_none_or(|last| *last <= saved));
+        Answers {
+            log: std::rc::Rc::clone(&shared),
+            saved,
+        }
+    });
+    let simulation = simulation
+        .faults([super::Fault::FrameworkCrash])
+        .fault_interval(Duration::from_secs(20))
+        .torn_saves(move |_, _, _| {
+            counted.set(counted.get() + 1);
+            false
+        });
+    simulation.run(1).unwrap();
+    assert!(log.0.borrow().len() > 10 && torn.get() > 10);
+    let numbers = log.0.borrow();
+    assert!(numbers.is_sorted(), "what was torn is done again");
 }

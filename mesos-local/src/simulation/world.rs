@@ -16,6 +16,7 @@ use super::checks::{Checks, Violation};
 use super::dice::Dice;
 use super::driver::Driver;
 use super::framework::{Framework, Now};
+use super::judge::{Judge, Sight};
 use super::network::Network;
 use super::plan::{Fault, Plan};
 use super::script::{Process, Script};
@@ -35,6 +36,21 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(super) type Start<F> = dyn Fn(&[<F as Framework>::Change]) -> F;
 /// Says what becomes of processes.
 pub(super) type Scripts = dyn Fn(&Process<'_>, &mut Dice) -> Script;
+
+/// Says whether a change that was being saved when the process ended is there
+/// afterwards, given what was saved before.
+pub(super) type Torn<F> =
+    dyn Fn(&[<F as Framework>::Change], &<F as Framework>::Change, &mut Dice) -> bool;
+/// Makes the judge of a world.
+pub(super) type MakeJudge = dyn Fn(&mut Dice) -> Box<dyn Judge>;
+
+/// What a world is told by whoever wants it.
+pub(super) struct Hooks<'a, F: Framework> {
+    pub(super) start: &'a Start<F>,
+    pub(super) scripts: &'a Scripts,
+    pub(super) torn: &'a Torn<F>,
+    pub(super) judge: Option<&'a MakeJudge>,
+}
 
 /// Something that happens when its time has come, unless whom it concerns is
 /// gone by then.
@@ -81,8 +97,7 @@ struct Sent {
 
 pub(super) struct World<'a, F: Framework> {
     plan: &'a Plan,
-    start: &'a Start<F>,
-    scripts: &'a Scripts,
+    hooks: Hooks<'a, F>,
     now: Timestamp,
     queue: BTreeMap<(Timestamp, u64), Happening>,
     next: u64,
@@ -126,18 +141,12 @@ pub(super) struct Outcome {
 }
 
 impl<'a, F: Framework> World<'a, F> {
-    pub(super) fn new(
-        plan: &'a Plan,
-        start: &'a Start<F>,
-        scripts: &'a Scripts,
-        seed: u64,
-        is_traced: bool,
-    ) -> Self {
+    pub(super) fn new(plan: &'a Plan, hooks: Hooks<'a, F>, seed: u64, is_traced: bool) -> Self {
         let mut dice = Dice::new(seed);
+        let judge = hooks.judge.map(|make| make(&mut dice.fork()));
         let mut world = Self {
             plan,
-            start,
-            scripts,
+            hooks,
             now: BEGINNING,
             queue: BTreeMap::new(),
             next: 0,
@@ -154,7 +163,7 @@ impl<'a, F: Framework> World<'a, F> {
             saved: Vec::new(),
             saving: None,
             doom: None,
-            checks: Checks::default(),
+            checks: Checks::with(judge),
             faults: Vec::new(),
             is_healed: false,
             is_settled: false,
@@ -298,6 +307,9 @@ impl<'a, F: Framework> World<'a, F> {
         if let Some(what) = driver.framework.unmet() {
             return Some(what);
         }
+        if let Some(what) = self.checks.unmet() {
+            return Some(what);
+        }
         let believed: BTreeSet<String> = driver
             .framework
             .tasks()
@@ -334,6 +346,11 @@ impl<'a, F: Framework> World<'a, F> {
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// Shows something to the judge, if there is one.
+    fn show(&mut self, sight: Sight<'_>) {
+        self.checks.show(self.clock(), sight);
     }
 
     /// The time as frameworks know it.

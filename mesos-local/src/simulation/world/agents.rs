@@ -17,6 +17,7 @@ use crate::master::LinkId;
 use crate::messages::{FromAgent, ToAgent};
 use crate::simulation::checks::Violation;
 use crate::simulation::framework::Framework;
+use crate::simulation::judge::Sight;
 use crate::simulation::network::Route;
 use crate::simulation::script::Process;
 use crate::time::Timestamp;
@@ -109,8 +110,14 @@ impl<F: Framework> World<'_, F> {
             demands: BTreeMap::new(),
             processes: BTreeMap::new(),
         };
+        let now = self.clock();
         match self.hosts.get_mut(index) {
-            Some(old) => *old = host,
+            Some(old) => {
+                let gone = std::mem::replace(old, host);
+                for task in gone.tasks() {
+                    self.checks.show(now, Sight::TaskEnded { task });
+                }
+            }
             None => self.hosts.push(host),
         }
     }
@@ -148,7 +155,10 @@ impl<F: Framework> World<'_, F> {
         match action {
             Action::Launch(launch) => self.launch(index, *launch),
             Action::Abandon { container } => {
-                self.hosts[index].processes.remove(&container);
+                if let Some(running) = self.hosts[index].processes.remove(&container) {
+                    let task = &running.task;
+                    self.show(Sight::TaskEnded { task });
+                }
             }
             Action::Signal { container, signal } => self.signal(index, container, signal),
             Action::Raise { container, signal } => {
@@ -201,12 +211,17 @@ impl<F: Framework> World<'_, F> {
             task_id: &task,
             command: launch.command.value(),
         };
-        let script = (self.scripts)(&process, &mut self.script_dice);
+        let script = (self.hooks.scripts)(&process, &mut self.script_dice);
         let runs_already = |host: &Host| host.tasks().any(|other| other == task);
         if self.hosts.iter().any(runs_already) {
             let task = task.clone();
             self.checks.violate(Violation::TaskLaunchedTwice { task });
         }
+        let agent = self.hosts[index].config.hostname.clone();
+        self.show(Sight::TaskStarted {
+            task: &task,
+            agent: &agent,
+        });
         let container = launch.container;
         let running = Running {
             task,
@@ -237,6 +252,9 @@ impl<F: Framework> World<'_, F> {
         let running = self.hosts[index].processes.remove(&container);
         if let Some(running) = running {
             self.note(|| format!("agent-{index}: {} {status}", running.task));
+            self.show(Sight::TaskEnded {
+                task: &running.task,
+            });
             self.step_agent(index, Input::Exited { container, status });
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Happening, World};
 use crate::agent::Input;
 use crate::simulation::framework::Framework;
+use crate::simulation::judge::Sight;
 use crate::simulation::network::Route;
 use crate::simulation::plan::Fault;
 
@@ -145,6 +146,7 @@ impl<F: Framework> World<'_, F> {
     pub(super) fn all_healed(&mut self) {
         self.note(|| "healed: everything, for good".to_owned());
         self.is_healed = true;
+        self.show(Sight::Healed);
         self.doom = None;
         self.heal_framework();
         for index in 0..self.hosts.len() {

@@ -11,6 +11,7 @@ use crate::master::{ConnectionId, RequestId};
 use crate::simulation::checks::{Checks, Violation};
 use crate::simulation::driver::{Driver, Out, Outs, launched};
 use crate::simulation::framework::{Framework, Now};
+use crate::simulation::judge::Sight;
 use crate::simulation::network::Route;
 
 /// After which time a request is given up.
@@ -35,7 +36,8 @@ impl<F: Framework> World<'_, F> {
         }
         self.processes += 1;
         self.note(|| "framework: starts".to_owned());
-        let framework = (self.start)(&self.saved);
+        let framework = (self.hooks.start)(&self.saved);
+        self.show(Sight::Started);
         let tasks = framework.tasks();
         self.checks
             .none_forgotten(tasks.iter().map(|(task, _)| task));
@@ -50,11 +52,13 @@ impl<F: Framework> World<'_, F> {
         let Some(driver) = self.driver.take() else {
             return;
         };
-        let is_written = self.chance.permille(500);
-        if let Some(change) = self.saving.take().filter(|_| is_written) {
+        if let Some(change) = self.saving.take()
+            && (self.hooks.torn)(&self.saved, &change, &mut self.chance)
+        {
             self.saved.push(change);
         }
         self.checks.crashed();
+        self.show(Sight::Ended);
         self.note(|| match driver.step_under_way() {
             Some(task) => format!("framework: ends in the midst of something ({task})"),
             None => "framework: ends".to_owned(),
@@ -117,6 +121,7 @@ impl<F: Framework> World<'_, F> {
                 for (task, _) in launched(&call) {
                     self.checks.launched(&task);
                 }
+                self.show(Sight::Called(&call));
                 self.send_call(request, call, stream_id);
                 self.approach_doom();
             }
@@ -210,7 +215,7 @@ impl<F: Framework> World<'_, F> {
 
     /// A framework that started now would know as much of the task as this one.
     fn check_acknowledgement(&mut self, task: &v1::TaskId, is_known: bool) {
-        let successor = (self.start)(&self.saved).tasks();
+        let successor = (self.hooks.start)(&self.saved).tasks();
         if successor.iter().any(|(known, _)| known == task) != is_known {
             let task = task.value.clone();
             self.checks
