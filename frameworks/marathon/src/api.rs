@@ -4,6 +4,8 @@ mod apps;
 mod deployments;
 mod errors;
 mod groups;
+mod help;
+mod numbers;
 mod selector;
 mod service;
 mod show;
@@ -14,11 +16,13 @@ use std::sync::Arc;
 use http::StatusCode;
 use mesos_service::event_loop::Handle;
 use mesos_service::http::{EventBus, Request as Http, Response, Router};
+use mesos_service::metrics::MetricsRegistry;
 
 use crate::effects::Event;
+use crate::io::{LogLevels, Office};
 use crate::machine::{Answer, Ask, Marathon};
 use crate::path_id::PathId;
-use crate::request::{Reply, Request};
+use crate::request::{Refusal, Reply, Request};
 use crate::state::State;
 
 pub use service::About;
@@ -28,7 +32,22 @@ pub use service::About;
 pub struct Api {
     handle: Handle<Marathon>,
     events: EventBus,
-    about: Arc<About>,
+    context: Arc<Context>,
+}
+
+/// What is answered from beside the state.
+#[derive(Debug)]
+pub struct Context {
+    /// What Marathon tells of itself.
+    pub about: About,
+    /// The office of leader.
+    pub office: Office,
+    /// Where numbers are collected.
+    pub metrics: MetricsRegistry,
+    /// Whether Prometheus may read them.
+    pub shows_prometheus: bool,
+    /// How much is logged, where that can be changed.
+    pub log_levels: Option<LogLevels>,
 }
 
 /// An answer, or the one that says why there is none.
@@ -37,11 +56,12 @@ type Answered = Result<Response, Response>;
 impl Api {
     /// Answers for a machine.
     #[must_use]
-    pub fn new(handle: Handle<Marathon>, events: EventBus, about: About) -> Self {
+    pub fn new(handle: Handle<Marathon>, events: EventBus, context: Context) -> Self {
+        crate::io::register_numbers();
         Self {
             handle,
             events,
-            about: Arc::new(about),
+            context: Arc::new(context),
         }
     }
 
@@ -49,9 +69,20 @@ impl Api {
     #[must_use]
     pub fn router(self) -> Router<Self> {
         Router::new(self)
+            .get("/", help::home)
+            .get("/help", help::help)
+            .get("/api-console", help::help)
+            .get("/api-console/index.html", help::page)
             .get("/ping", service::ping)
+            .get("/config", service::config)
+            .get("/logging", service::log_levels)
+            .post("/logging", service::set_log_level)
+            .get("/metrics", numbers::json)
+            .get("/metrics/prometheus", numbers::prometheus)
             .get("/v2/info", service::info)
             .get("/v2/leader", service::leader)
+            .delete("/v2/leader", service::abdicate)
+            .get("/v2/plugins", service::plugins)
             .get("/v2/events", service::events)
             .get("/v2/apps", apps::list)
             .post("/v2/apps", apps::create)
@@ -93,7 +124,16 @@ impl Api {
     async fn change(&self, request: Request) -> Result<Reply, Response> {
         match self.handle.ask(Ask::Change(Box::new(request))).await {
             Ok(Answer::Reply(reply)) => match *reply {
-                Reply::Refused(refusal) => Err(errors::refused(&refusal)),
+                Reply::Refused(refusal) => {
+                    if matches!(refusal, Refusal::TooMany(_)) {
+                        metrics::counter!("deployments.dismissed.counter").increment(1);
+                    }
+                    Err(errors::refused(&refusal))
+                }
+                Reply::Deployed(deployed) => {
+                    metrics::counter!("deployments.counter").increment(1);
+                    Ok(Reply::Deployed(deployed))
+                }
                 reply => Ok(reply),
             },
             Ok(Answer::Noted) => Err(Response::error(

@@ -1,309 +1,226 @@
-//! The command line. Flags are taken as Marathon had them, with underscores, and
-//! with dashes; each also from the environment as `MARATHON_…`.
+//! The command line: what the original took, with underscores or with dashes,
+//! and each flag as `MARATHON_..` in the environment, too.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod config;
+mod retired;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::Parser;
+use clap::{ArgAction, Parser, ValueEnum};
 use mesos_sdk::address::MasterAddress;
-use mesos_sdk::credentials::Credentials;
-use mesos_service::http::ServerConfig;
+use mesos_service::flags::{self, FlagRules, FlagsError, HttpFlags, Parsed, Secret};
 
-use crate::input::{AcceptedRoles, Defaults};
-use crate::io::Config;
-use crate::state::Settings;
-use crate::validate::Features;
+pub use config::Invalid;
+
+const RULES: FlagRules = FlagRules {
+    prefix: "MARATHON_",
+    environment: &[
+        ("MESOSPHERE_KEYSTORE_PATH", "ssl_keystore_path"),
+        ("MESOSPHERE_KEYSTORE_PASS", "ssl_keystore_password"),
+        ("MESOSPHERE_HTTP_CREDENTIALS", "http_credentials"),
+    ],
+    retired: retired::FLAGS,
+};
 
 /// Runs applications for as long as they are wanted, on Apache Mesos.
 #[derive(Debug, Parser)]
 #[command(
+    name = "marathon",
     version,
-    after_help = "EXAMPLES:\n  \
+    rename_all = "snake_case",
+    after_help = "Flags may be written with dashes too, and as MARATHON_<FLAG> in the \
+    environment. --disable_<flag> turns off what is on.\n\n\
+    EXAMPLES:\n  \
     marathon --master local\n      \
     everything in one process: a cluster of three agents, the API on port 8080\n  \
-    marathon --master zk://zk1:2181,zk2:2181/mesos --data-dir /var/lib/marathon\n\n  \
+    marathon --master mesos:5050 --data_dir /var/lib/marathon\n      \
+    one Marathon, which keeps its state in a file\n  \
+    marathon --master zk://zk1:2181,zk2:2181/mesos --zk zk://zk1:2181,zk2:2181/marathon\n      \
+    one of several, of which one leads\n\n  \
     curl -X POST localhost:8080/v2/apps -H 'Content-Type: application/json' \\\n       \
-    -d '{\"id\": \"hello\", \"cmd\": \"python3 -m http.server $PORT\", \"cpus\": 0.1, \"mem\": 32}'"
+    -d '{\"id\": \"hello\", \"cmd\": \"python3 -m http.server $PORT\", \"cpus\": 0.1, \"mem\": 32}'\n\n\
+    EXIT STATUS: 0 when told to end, 2 for a command line that cannot be, 100 when ZooKeeper \
+    cannot be reached, 103 when it does not lead any more, 106 when the master does not take \
+    the framework, 110 when the master has removed it, 111 when a port cannot be listened on, \
+    1 for everything else. Supervisors should start it again."
 )]
 pub struct Args {
-    /// Where the master is: host:port, zk://.../path, file:///path, or `local`
-    #[arg(long, env = "MARATHON_MASTER", value_name = "ADDRESS")]
+    /// Where the master is: host:port, http://.., zk://../path, file:///path, or `local`
+    #[arg(long, value_name = "ADDRESS")]
     pub master: MasterAddress,
 
-    /// Keep the state in this directory; without it, it ends with the process
-    #[arg(
-        long,
-        alias = "data_dir",
-        env = "MARATHON_DATA_DIR",
-        value_name = "DIR"
-    )]
+    /// Keep the state in ZooKeeper and elect a leader there: zk://host:port,../path, with user:password@ before the hosts where it asks for them
+    #[arg(long, value_name = "ADDRESS")]
+    pub zk: Option<Secret>,
+    /// Keep the state in a file of this directory, for one instance
+    #[arg(long, value_name = "DIR", conflicts_with = "zk")]
     pub data_dir: Option<PathBuf>,
+    /// Milliseconds after which ZooKeeper takes a silent instance for dead
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    pub zk_session_timeout: u64,
+    /// Milliseconds that connecting to ZooKeeper may take
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    pub zk_connection_timeout: u64,
+    /// Versions of an app that are kept
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    pub zk_max_versions: usize,
 
-    /// Listen on this address
-    #[arg(long, alias = "http_address", env = "MARATHON_HTTP_ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
-    pub http_address: IpAddr,
-
-    /// Listen on this port; 0 is any
-    #[arg(
-        long,
-        alias = "http_port",
-        env = "MARATHON_HTTP_PORT",
-        default_value_t = 8080,
-        value_name = "PORT"
+    #[expect(
+        missing_docs,
+        reason = "clap would take it for the command's description"
     )]
-    pub http_port: u16,
-
-    /// The name by which others reach this host
-    #[arg(
-        long,
-        env = "MARATHON_HOSTNAME",
-        default_value = "localhost",
-        value_name = "NAME"
-    )]
-    pub hostname: String,
+    #[command(flatten)]
+    pub http: HttpFlags,
+    /// Events that a reader may be behind before it is cut off
+    #[arg(long, value_name = "NUMBER", default_value_t = 1024)]
+    pub event_stream_max_outstanding_messages: u64,
+    /// Followers pass the stream of events on rather than send readers to the leader
+    #[arg(long, default_value_t = false, action = ArgAction::Set, hide_possible_values = true)]
+    pub proxy_events: bool,
+    /// Where people find the page of this instance
+    #[arg(long, value_name = "URL")]
+    pub webui_url: Option<String>,
+    /// Where people find the page of the master
+    #[arg(long, value_name = "URL")]
+    pub mesos_leader_ui_url: Option<String>,
 
     /// Register with Mesos under this name
-    #[arg(
-        long,
-        alias = "framework_name",
-        env = "MARATHON_FRAMEWORK_NAME",
-        default_value = "marathon",
-        value_name = "NAME"
-    )]
+    #[arg(long, value_name = "NAME", default_value = "marathon")]
     pub framework_name: String,
-
     /// Run tasks as this user of the agents; by default the one that runs this
-    #[arg(
-        long,
-        alias = "mesos_user",
-        env = "MARATHON_MESOS_USER",
-        value_name = "USER"
-    )]
+    #[arg(long, value_name = "USER")]
     pub mesos_user: Option<String>,
-
     /// The role of apps that do not name one
-    #[arg(
-        long,
-        alias = "mesos_role",
-        env = "MARATHON_MESOS_ROLE",
-        default_value = "*",
-        value_name = "ROLE"
-    )]
+    #[arg(long, value_name = "ROLE", default_value = "*")]
     pub mesos_role: String,
-
-    /// The principal to authenticate with
-    #[arg(
-        long,
-        alias = "mesos_authentication_principal",
-        env = "MARATHON_MESOS_AUTHENTICATION_PRINCIPAL",
-        value_name = "PRINCIPAL",
-        requires = "mesos_authentication_secret_file"
-    )]
+    /// Seconds that Mesos keeps the tasks while there is no Marathon
+    #[arg(long, value_name = "SECONDS", default_value_t = 604_800)]
+    pub failover_timeout: u64,
+    /// Tasks survive a restart of their agent
+    #[arg(long, default_value_t = true, action = ArgAction::Set, hide_possible_values = true)]
+    pub checkpoint: bool,
+    /// Authenticate with the master; follows from the principal
+    #[arg(long, default_value_t = false, action = ArgAction::Set, hide_possible_values = true, requires_if("true", "mesos_authentication_principal"))]
+    pub mesos_authentication: bool,
+    /// The principal to register and to authenticate with
+    #[arg(long, value_name = "PRINCIPAL")]
     pub mesos_authentication_principal: Option<String>,
-
-    /// The file that holds its secret
+    /// Its secret; every user of this machine may see it here
     #[arg(
         long,
-        alias = "mesos_authentication_secret_file",
-        env = "MARATHON_MESOS_AUTHENTICATION_SECRET_FILE",
-        value_name = "FILE"
+        value_name = "SECRET",
+        requires = "mesos_authentication_principal",
+        conflicts_with = "mesos_authentication_secret_file"
     )]
+    pub mesos_authentication_secret: Option<Secret>,
+    /// The file that holds its secret
+    #[arg(long, value_name = "FILE", requires = "mesos_authentication_principal")]
     pub mesos_authentication_secret_file: Option<PathBuf>,
 
-    /// Seconds that Mesos keeps the tasks while there is no Marathon
-    #[arg(
-        long,
-        alias = "failover_timeout",
-        env = "MARATHON_FAILOVER_TIMEOUT",
-        default_value_t = 604_800,
-        value_name = "SECONDS"
-    )]
-    pub failover_timeout: u64,
-
-    /// The first service port that is given out
-    #[arg(
-        long,
-        alias = "local_port_min",
-        env = "MARATHON_LOCAL_PORT_MIN",
-        default_value_t = 10_000,
-        value_name = "PORT"
-    )]
-    pub local_port_min: u16,
-
-    /// The last one
-    #[arg(
-        long,
-        alias = "local_port_max",
-        env = "MARATHON_LOCAL_PORT_MAX",
-        default_value_t = 20_000,
-        value_name = "PORT"
-    )]
-    pub local_port_max: u16,
-
-    /// The network of apps that ask for one without naming it
-    #[arg(
-        long,
-        alias = "default_network_name",
-        env = "MARATHON_DEFAULT_NETWORK_NAME",
-        value_name = "NAME"
-    )]
-    pub default_network_name: Option<String>,
-
     /// What to enable: secrets, external_volumes, gpu_resources
-    #[arg(
-        long,
-        alias = "enable_features",
-        env = "MARATHON_ENABLE_FEATURES",
-        value_delimiter = ',',
-        value_name = "NAMES"
-    )]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub enable_features: Vec<String>,
-
-    /// Deployments that may be on their way at once
+    /// The executor of apps that name none; //cmd is Mesos's own
+    #[arg(long, value_name = "PATH", default_value = "//cmd")]
+    pub executor: String,
+    /// Roles of the resources that apps use which do not say
     #[arg(
         long,
-        alias = "max_running_deployments",
-        env = "MARATHON_MAX_RUNNING_DEPLOYMENTS",
-        default_value_t = 100,
-        value_name = "NUMBER"
+        value_name = "ROLES",
+        value_delimiter = ',',
+        conflicts_with = "accepted_resource_roles_default_behavior"
     )]
+    pub default_accepted_resource_roles: Vec<String>,
+    /// Which resources apps use that do not say
+    #[arg(long, value_enum, default_value_t = Resources::Any)]
+    pub accepted_resource_roles_default_behavior: Resources,
+    /// Whose apps must be of the group's role: those of no new group, or of new ones at the top
+    #[arg(long, value_enum, default_value_t = EnforceRole::Off)]
+    pub new_group_enforce_role: EnforceRole,
+    /// The network of apps that ask for one without naming it
+    #[arg(long, value_name = "NAME")]
+    pub default_network_name: Option<String>,
+    /// What the variables of ports and of the host begin with
+    #[arg(long, value_name = "PREFIX")]
+    pub env_vars_prefix: Option<String>,
+    /// The first service port that is given out
+    #[arg(long, value_name = "PORT", default_value_t = 10_000)]
+    pub local_port_min: u16,
+    /// The last one
+    #[arg(long, value_name = "PORT", default_value_t = 20_000)]
+    pub local_port_max: u16,
+    /// Apps that there may be
+    #[arg(long, value_name = "NUMBER")]
+    pub max_apps: Option<usize>,
+    /// Deployments that may be on their way at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     pub max_running_deployments: usize,
 
-    /// Apps that there may be
-    #[arg(
-        long,
-        alias = "max_apps",
-        env = "MARATHON_MAX_APPS",
-        value_name = "NUMBER"
-    )]
-    pub max_apps: Option<usize>,
-
+    /// Milliseconds until a launch that nobody answers is given up
+    #[arg(long, value_name = "MS", default_value_t = 300_000)]
+    pub task_launch_confirm_timeout: u64,
     /// Milliseconds in which a task must come to run
-    #[arg(
-        long,
-        alias = "task_launch_timeout",
-        env = "MARATHON_TASK_LAUNCH_TIMEOUT",
-        default_value_t = 300_000,
-        value_name = "MS"
-    )]
+    #[arg(long, value_name = "MS", default_value_t = 300_000)]
     pub task_launch_timeout: u64,
-
     /// Launches before more tasks run
-    #[arg(
-        long,
-        alias = "launch_tokens",
-        env = "MARATHON_LAUNCH_TOKENS",
-        default_value_t = 100,
-        value_name = "NUMBER"
-    )]
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     pub launch_tokens: u32,
+    /// Milliseconds until there may be as many again
+    #[arg(long, value_name = "MS", default_value_t = 30_000)]
+    pub launch_token_refresh_interval: u64,
+    /// Milliseconds for which an offer that is of no use is not to be made again
+    #[arg(long, value_name = "MS", default_value_t = 120_000)]
+    pub decline_offer_duration: u64,
+    /// Tell the master when nothing is wanted
+    #[arg(long, default_value_t = true, action = ArgAction::Set, hide_possible_values = true)]
+    pub suppress_offers: bool,
+    /// Health checks of its own that may be open at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 256)]
+    pub max_concurrent_marathon_health_checks: usize,
 
-    /// What the variables of ports and of the host begin with
-    #[arg(
-        long,
-        alias = "env_vars_prefix",
-        env = "MARATHON_ENV_VARS_PREFIX",
-        value_name = "PREFIX"
-    )]
-    pub env_vars_prefix: Option<String>,
-
-    /// Requests at once; more are refused
-    #[arg(
-        long,
-        alias = "http_max_concurrent_requests",
-        env = "MARATHON_HTTP_MAX_CONCURRENT_REQUESTS",
-        value_name = "NUMBER"
-    )]
-    pub http_max_concurrent_requests: Option<usize>,
-
-    /// Pages of this origin may ask
-    #[arg(
-        long,
-        alias = "access_control_allow_origin",
-        env = "MARATHON_ACCESS_CONTROL_ALLOW_ORIGIN",
-        value_name = "ORIGIN"
-    )]
-    pub access_control_allow_origin: Option<String>,
+    /// What names of metrics begin with
+    #[arg(long, value_name = "PREFIX", default_value = "marathon")]
+    pub metrics_name_prefix: String,
+    /// Show metrics to Prometheus at /metrics/prometheus
+    #[arg(long, default_value_t = true, action = ArgAction::Set, hide_possible_values = true)]
+    pub metrics_prometheus: bool,
+    /// How much is logged: off, error, warn, info, debug or trace; RUST_LOG says more
+    #[arg(long, value_name = "LEVEL")]
+    pub logging_level: Option<String>,
 }
 
-/// A command line that says something that cannot be.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Invalid(String);
-
-impl Args {
-    /// How Marathon is to be started.
-    ///
-    /// # Errors
-    ///
-    /// When something that was said cannot be.
-    pub fn config(&self, user: &str, seed: u64) -> Result<Config, Invalid> {
-        let mut features = Features::default();
-        for name in &self.enable_features {
-            match name.as_str() {
-                "secrets" => features.secrets = true,
-                "external_volumes" => features.external_volumes = true,
-                "gpu_resources" => features.gpu_resources = true,
-                // What these enable is always there.
-                "vips" | "task_killing" | "" => {}
-                other => {
-                    return Err(Invalid(format!(
-                        "--enable_features: there is no feature {other}; there are secrets, \
-                         external_volumes, gpu_resources, vips and task_killing"
-                    )));
-                }
-            }
-        }
-        if self.local_port_min > self.local_port_max {
-            return Err(Invalid(format!(
-                "--local_port_min {} is greater than --local_port_max {}",
-                self.local_port_min, self.local_port_max
-            )));
-        }
-        let credentials = match (
-            &self.mesos_authentication_principal,
-            &self.mesos_authentication_secret_file,
-        ) {
-            (Some(principal), Some(file)) => Some(
-                Credentials::basic_from_file(principal, file)
-                    .map_err(|error| Invalid(error.to_string()))?,
-            ),
-            _ => None,
-        };
-        let user = self.mesos_user.clone().unwrap_or_else(|| user.to_owned());
-        let mut server = ServerConfig {
-            allow_origin: self.access_control_allow_origin.clone(),
-            ..ServerConfig::default()
-        };
-        server.limits.max_concurrent_requests = self.http_max_concurrent_requests;
-        Ok(Config {
-            master: self.master.clone(),
-            credentials,
-            settings: Settings {
-                defaults: Defaults {
-                    role: self.mesos_role.clone(),
-                    network_name: self.default_network_name.clone(),
-                    user: None,
-                    accepted_roles: AcceptedRoles::default(),
-                },
-                features,
-                service_ports: self.local_port_min..=self.local_port_max,
-                max_running_deployments: self.max_running_deployments,
-                max_apps: self.max_apps,
-                launch_timeout: Duration::from_millis(self.task_launch_timeout),
-                launch_tokens: self.launch_tokens,
-                env_vars_prefix: self.env_vars_prefix.clone(),
-                ..Settings::default()
-            },
-            data_dir: self.data_dir.clone(),
-            http: SocketAddr::new(self.http_address, self.http_port),
-            server,
-            framework_name: self.framework_name.clone(),
-            user,
-            failover_timeout: Duration::from_secs(self.failover_timeout),
-            hostname: self.hostname.clone(),
-            seed,
-        })
-    }
+/// Which resources apps use that do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Resources {
+    /// Those reserved for their role, and the others.
+    Any,
+    /// Those that are not reserved.
+    Unreserved,
+    /// Those reserved for their role.
+    Reserved,
 }
+
+/// Which new groups enforce their role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EnforceRole {
+    /// None.
+    Off,
+    /// Those at the top.
+    Top,
+}
+
+/// Reads the command line, which begins after the program's name, and the
+/// environment.
+///
+/// # Errors
+///
+/// When they are no good, and when help is asked for.
+pub fn parse(
+    arguments: impl IntoIterator<Item = String>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Parsed<Args>, FlagsError> {
+    flags::parse(&RULES, arguments, environment)
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,35 +2,104 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use marathon::args::Args;
+use marathon::args::{self, Args, Invalid};
+use marathon::io::{Error, LogLevels};
+use mesos_service::run::{Ended, RunError, Stop};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless something else is asked for.
+const FILTER: &str = "warn,marathon=info,mesos_service=info";
+
+/// What supervisors of the original know.
+mod status {
+    pub(super) const USAGE: u8 = 2;
+    pub(super) const ZOOKEEPER: u8 = 100;
+    pub(super) const LEADERSHIP_LOST: u8 = 103;
+    pub(super) const FRAMEWORK: u8 = 106;
+    pub(super) const REMOVED: u8 = 110;
+    pub(super) const PORT: u8 = 111;
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
-        )
-        .init();
-    match run(args).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let parsed = match args::parse(std::env::args().skip(1), std::env::vars()) {
+        Ok(parsed) => parsed,
+        Err(asked) if asked.is_help => {
+            print!("{}", asked.message);
+            return ExitCode::SUCCESS;
+        }
+        Err(wrong) => {
+            eprintln!("{}", wrong.message.trim_end());
+            return ExitCode::from(status::USAGE);
+        }
+    };
+    let levels = log(parsed.flags.logging_level.as_deref());
+    for notice in parsed.notices {
+        tracing::warn!("{notice}");
+    }
+    match live(parsed.flags, levels).await {
+        Ok(status) => status,
         Err(error) => {
             eprintln!("marathon: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(of(&*error))
         }
     }
 }
 
-async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Begins to log, in a way that can be changed later.
+fn log(level: Option<&str>) -> LogLevels {
+    let asked = level.map(str::to_owned).or(std::env::var("RUST_LOG").ok());
+    let asked = asked.filter(|text| EnvFilter::try_new(text).is_ok() && !text.is_empty());
+    let filter = asked.unwrap_or_else(|| FILTER.to_owned());
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::new(&filter))
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    builder.init();
+    LogLevels::new(&filter, move |filter| {
+        let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    })
+}
+
+async fn live(args: Args, levels: LogLevels) -> Result<ExitCode, AnyError> {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid())?;
     let user = user.map_or_else(|| "root".to_owned(), |user| user.name);
     let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
-    let running = marathon::io::start(args.config(&user, high)?).await?;
-    eprintln!("marathon: http://{}", running.address);
-    tokio::select! {
-        ended = running.run() => Ok(ended?),
-        _ = tokio::signal::ctrl_c() => Ok(()),
+    let stop = Stop::new();
+    stop.on_signals()?;
+    let mut config = args.config(&user, high, stop).await?;
+    config.log_levels = Some(levels);
+    config.metrics.install()?;
+    eprintln!("marathon: {}", config.about.url());
+    match Box::pin(marathon::io::run(config)).await? {
+        Ended::Stopped => Ok(ExitCode::SUCCESS),
+        _ => {
+            eprintln!("marathon: this instance does not lead any more");
+            Ok(ExitCode::from(status::LEADERSHIP_LOST))
+        }
+    }
+}
+
+/// The exit status that an error is known by.
+fn of(error: &(dyn std::error::Error + 'static)) -> u8 {
+    if let Some(invalid) = error.downcast_ref::<Invalid>() {
+        return if invalid.is_port() {
+            status::PORT
+        } else {
+            status::USAGE
+        };
+    }
+    match error.downcast_ref::<RunError>() {
+        Some(RunError::Connect(_)) => status::ZOOKEEPER,
+        Some(RunError::Framework(error)) => match error.downcast_ref::<Error>() {
+            Some(Error::Framework(mesos_sdk::Error::Removed { .. })) => status::REMOVED,
+            Some(Error::Framework(_)) => status::FRAMEWORK,
+            _ => 1,
+        },
+        _ => 1,
     }
 }

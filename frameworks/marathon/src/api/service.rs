@@ -1,10 +1,16 @@
 //! What concerns Marathon itself: that it is there, what it is, and its events.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use mesos_service::http::{Request as Http, Response, Subscription};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answered, Api};
+use super::{Answered, Api, errors};
+use crate::input::read;
+use crate::io::{Farewell, FarewellError, LevelError, LogLevels};
+use crate::violations::Violations;
 
 /// What Marathon tells of itself.
 #[derive(Clone, Debug)]
@@ -13,12 +19,23 @@ pub struct About {
     pub name: String,
     /// Where it is reached: `host:port`.
     pub address: String,
+    /// Whether that is by TLS only.
+    pub is_https: bool,
     /// `marathon_config` of `/v2/info`.
     pub config: Value,
     /// `zookeeper_config` of `/v2/info`.
     pub zookeeper: Value,
     /// `http_config` of `/v2/info`.
     pub http: Value,
+}
+
+impl About {
+    /// Where it is reached, as a browser takes it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.is_https { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
 }
 
 pub(super) async fn ping(_: Api, request: Http) -> Answered {
@@ -33,7 +50,7 @@ pub(super) async fn ping(_: Api, request: Http) -> Answered {
 
 pub(super) async fn info(api: Api, _: Http) -> Answered {
     let framework_id = api.look(|state| state.framework_id.clone()).await?;
-    let about = &api.about;
+    let about = &api.context.about;
     Ok(Response::ok(&json!({
         "name": about.name,
         "version": env!("CARGO_PKG_VERSION"),
@@ -47,8 +64,81 @@ pub(super) async fn info(api: Api, _: Http) -> Answered {
     })))
 }
 
+/// How it was started, in one object.
+pub(super) async fn config(api: Api, _: Http) -> Answered {
+    let about = &api.context.about;
+    Ok(Response::ok(&json!({
+        "marathon": about.config,
+        "zookeeper": about.zookeeper,
+        "http": about.http,
+    })))
+}
+
+pub(super) async fn plugins(_: Api, _: Http) -> Answered {
+    Ok(Response::ok(&json!({"plugins": []})))
+}
+
 pub(super) async fn leader(api: Api, _: Http) -> Answered {
-    Ok(Response::ok(&json!({"leader": api.about.address})))
+    Ok(Response::ok(&json!({"leader": api.context.about.address})))
+}
+
+pub(super) async fn abdicate(api: Api, request: Http) -> Answered {
+    let uri = |name| request.query.get(name);
+    let farewell = Farewell::read(uri("backup"), uri("restore"));
+    let farewell =
+        farewell.map_err(|message| Response::error(StatusCode::UNPROCESSABLE_ENTITY, &message))?;
+    match api.context.office.abdicate(&farewell).await {
+        Ok(()) => Ok(Response::ok(&json!({"message": "Leadership abdicated"}))),
+        Err(error) => {
+            let status = match error {
+                FarewellError::NoFile(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                FarewellError::NotLeading => StatusCode::NOT_FOUND,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            Err(Response::error(status, &error.to_string()))
+        }
+    }
+}
+
+/// What is to be logged from now on.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoggerChange {
+    level: String,
+    logger: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<u32>,
+}
+
+fn logging(api: &Api) -> Result<&LogLevels, Response> {
+    let fixed = || errors::not_found("what is logged cannot be changed here");
+    api.context.log_levels.as_ref().ok_or_else(fixed)
+}
+
+pub(super) async fn log_levels(api: Api, _: Http) -> Answered {
+    Ok(Response::ok(&logging(&api)?.shown()))
+}
+
+pub(super) async fn set_log_level(api: Api, request: Http) -> Answered {
+    let change: LoggerChange = read(&request.body).map_err(|error| errors::unreadable(&error))?;
+    let duration = change.duration_seconds.map(u64::from);
+    let set = logging(&api)?.set(
+        &change.logger,
+        &change.level,
+        duration.map(Duration::from_secs),
+    );
+    match set {
+        Ok(()) => Ok(Response::ok(&change)),
+        Err(error) => {
+            let field = match &error {
+                LevelError::Logger(_) => "/logger",
+                _ => "/level",
+            };
+            let mut wrong = Violations::new();
+            wrong.add(field, error.to_string());
+            Err(errors::invalid(&wrong))
+        }
+    }
 }
 
 pub(super) async fn events(api: Api, request: Http) -> Answered {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use mesos_sdk::address::MasterAddress;
-use mesos_sdk::framework_info::FrameworkInfo;
+use mesos_sdk::credentials::Credentials;
 use mesos_sdk::offer::Offer;
 use mesos_sdk::scheduler::{BoxError, Disconnect, Handle, Scheduler, SchedulerDriver};
 use mesos_sdk::status::StatusUpdate;
@@ -19,7 +19,7 @@ use crate::effects::{Call, Input};
 use crate::machine::{Ask, Marathon};
 use crate::state::State;
 
-use super::{Config, Error};
+use super::{Error, measure};
 
 /// Calls that wait to be made; more than a cluster's worth of launches.
 const CALLS: usize = 65_536;
@@ -39,24 +39,17 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn connect(
-        config: &Config,
+        mut framework: v1::FrameworkInfo,
+        credentials: Option<Credentials>,
         master: MasterAddress,
         state: &State,
     ) -> Result<Self, Error> {
-        let mut info = FrameworkInfo::service(config.framework_name.clone())
-            .user(config.user.clone())
-            .failover_timeout(config.failover_timeout);
-        for role in state.roles() {
-            info = info.role(role);
-        }
-        if let Some(principal) = config.credentials.as_ref().and_then(|it| it.principal()) {
-            info = info.principal(principal);
-        }
+        framework.roles.extend(state.roles());
         let framework_id = state.framework_id.clone();
-        let mut builder = SchedulerDriver::builder(master, info.build())
+        let mut builder = SchedulerDriver::builder(master, framework)
             .framework_id(framework_id.map(|value| v1::FrameworkId { value }));
-        if let Some(credentials) = &config.credentials {
-            builder = builder.credentials(credentials.clone());
+        if let Some(credentials) = credentials {
+            builder = builder.credentials(credentials);
         }
         let driver = builder.build()?;
         // What became of them meanwhile is asked as soon as there is a master.
@@ -188,6 +181,7 @@ impl Scheduler for Follow {
     }
 
     async fn offers(&mut self, _: &Handle, offers: Vec<Offer>) -> Result<(), BoxError> {
+        measure::count_offers(offers.len());
         let infos = offers.iter().map(|offer| offer.info().clone()).collect();
         locked(&self.offers).extend(
             offers
@@ -207,6 +201,7 @@ impl Scheduler for Follow {
         if update.is_redelivery() {
             return Ok(());
         }
+        measure::count_update(update.status());
         let status = Box::new(update.status().clone());
         self.logic.ask(Ask::Note(status)).await?;
         Ok(())

@@ -8,30 +8,36 @@ mod client;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use clap::Parser;
+use mesos_service::run::Stop;
 use serde_json::{Value, json};
 
 use client::Client;
 
 /// A Marathon with a cluster of three agents, and who asks it.
 struct Marathon {
-    _running: marathon::io::Running,
+    running: tokio::task::JoinHandle<()>,
     client: Client,
+}
+
+impl Drop for Marathon {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
 }
 
 impl Marathon {
     async fn start() -> Self {
-        let args = ["marathon", "--master", "local", "--http-port", "0"];
-        let args = marathon::args::Args::try_parse_from(args).unwrap();
+        let line = "--master local --http_port 0 --http_address 127.0.0.1 --hostname localhost";
+        let line = line.split(' ').map(str::to_owned);
+        let args = marathon::args::parse(line, []).unwrap().flags;
         let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
-        let running = marathon::io::start(args.config(&user, 1).unwrap())
-            .await
-            .unwrap();
-        let client = Client::new(running.address);
-        Self {
-            _running: running,
-            client,
-        }
+        let config = args.config(&user, 1, Stop::new()).await.unwrap();
+        let client = Client::new(config.plan.listeners.addresses()[0]);
+        let running = tokio::spawn(async {
+            let ended = marathon::io::run(config).await;
+            panic!("Marathon has ended: {ended:?}");
+        });
+        Self { running, client }
     }
 
     async fn app(&self, id: &str) -> Value {

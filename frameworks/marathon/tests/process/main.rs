@@ -1,0 +1,9 @@
+//! The program as a process: its command line, its signals, its exit statuses,
+//! and what outlives it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where its world does")]
+
+#[path = "../tutorial/client.rs"]
+mod client;
+mod command_line;
+mod instance;
