@@ -61,8 +61,7 @@ impl Step<'_> {
             }
             Input::Offers(offers) => {
                 for offer in offers {
-                    let id = offer.id.value.clone();
-                    self.state.offers.insert(id, (offer, self.now));
+                    self.state.offers.insert(offer, self.now);
                 }
             }
             Input::Rescind(id) => {
@@ -147,7 +146,13 @@ impl Step<'_> {
     }
 
     /// An instance is from now on as it is said here.
-    fn put(&mut self, mut instance: Instance, condition: Condition) {
+    fn put(&mut self, instance: Instance, condition: Condition) {
+        self.touched.insert(instance.app.clone());
+        self.note(instance, condition);
+    }
+
+    /// The same, where nothing more follows from it now.
+    fn note(&mut self, mut instance: Instance, condition: Condition) {
         let before = self.state.instances.get(&instance.id);
         let is_other = before.is_none_or(|before| before.condition != condition);
         if is_other {
@@ -158,7 +163,6 @@ impl Step<'_> {
         if condition == Condition::Scheduled {
             self.has_new_demand = true;
         }
-        self.touched.insert(instance.app.clone());
         let change = Change::Instance(instance.id.clone(), Some(Box::new(instance)));
         self.change(change);
     }
@@ -216,14 +220,14 @@ impl Step<'_> {
 
     fn next_wake(&self) -> Option<Timestamp> {
         let timers = self.state.timers.values().copied().min();
-        let held = self.state.offers.values().map(|(_, since)| *since).min();
-        let held = held.map(|since| since.after(self.state.settings.offer_hold));
-        let tokens = (self.state.launch_tokens == 0 && !self.state.waiting.is_empty()).then(|| {
-            self.state
-                .tokens_at
-                .after(self.state.settings.launch_token_refresh)
-        });
-        [timers, held, tokens].into_iter().flatten().min()
+        let settings = &self.state.settings;
+        let next = if self.lacks_tokens() {
+            Some(self.state.tokens_at.after(settings.launch_token_refresh))
+        } else {
+            let oldest = self.state.offers.oldest();
+            oldest.map(|since| since.after(settings.offer_hold))
+        };
+        [timers, next].into_iter().flatten().min()
     }
 }
 

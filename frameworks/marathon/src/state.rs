@@ -1,9 +1,11 @@
 //! All that Marathon knows, and the only way to change it.
 
 mod change;
+mod held;
 mod settings;
 
 pub use change::{Change, Deployment, InvalidEntity, TaskFailure};
+pub use held::{HeldOffer, HeldOffers};
 pub use settings::Settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +36,8 @@ pub struct State {
     pub instances: BTreeMap<InstanceId, Instance>,
     /// The instances of each app.
     pub by_app: BTreeMap<PathId, BTreeSet<InstanceId>>,
-    /// Those that wait for offers.
-    pub waiting: BTreeSet<InstanceId>,
+    /// Those that wait for offers, by app and version.
+    pub waiting: BTreeMap<(PathId, Timestamp), BTreeSet<InstanceId>>,
     /// What is on its way from the one to the other, the oldest first.
     pub deployments: BTreeMap<String, Deployment>,
     /// Apps whose launches wait.
@@ -51,8 +53,8 @@ pub struct State {
 
     /// Not stored: the master, while there is a connection.
     pub master: Option<v1::MasterInfo>,
-    /// Not stored: offers that nothing has used yet, and since when.
-    pub offers: BTreeMap<String, (v1::Offer, Timestamp)>,
+    /// Not stored: offers that nothing has used yet.
+    pub offers: HeldOffers,
     /// Not stored: what health and readiness checks found.
     pub probes: Probes,
     /// Not stored: why instances wait.
@@ -80,7 +82,7 @@ impl State {
             versions: BTreeMap::new(),
             instances: BTreeMap::new(),
             by_app: BTreeMap::new(),
-            waiting: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             deployments: BTreeMap::new(),
             delays: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -88,7 +90,7 @@ impl State {
             ids_made: 0,
             seed,
             master: None,
-            offers: BTreeMap::new(),
+            offers: HeldOffers::default(),
             probes: Probes::default(),
             queue: Queue::default(),
             suppressed: BTreeSet::new(),

@@ -35,6 +35,13 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// That much earlier.
+    #[must_use]
+    pub fn before(self, time: std::time::Duration) -> Self {
+        let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// How much later this is than `earlier`; nothing when it is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> std::time::Duration {

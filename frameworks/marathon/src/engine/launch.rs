@@ -1,6 +1,6 @@
 //! Finds offers for the instances that wait, and gives back what nobody needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mesos_sdk::placement::{
@@ -14,25 +14,34 @@ use crate::effects::Call;
 use crate::input::AcceptedRoles;
 use crate::instance::{Condition, InstanceId, Place};
 use crate::path_id::PathId;
-use crate::queue::Waiting;
+use crate::queue::{Looked, Waiting};
+use crate::state::HeldOffer;
+use crate::timestamp::Timestamp;
 
 use super::Step;
 use super::deploy::Aim;
 use super::task;
 
-/// Instances of one app and version that wait.
+/// Instances of one app and version that wait for nothing but offers.
 struct Group {
     app: Arc<App>,
-    instances: Vec<InstanceId>,
+    version: Timestamp,
+    count: u32,
+}
+
+impl Group {
+    fn key(&self) -> (PathId, Timestamp) {
+        (self.app.id.clone(), self.version)
+    }
 }
 
 impl Step<'_> {
     pub(super) fn launch(&mut self) {
         self.refresh_tokens();
         let groups = self.groups();
-        self.forget_who_waits_no_more(&groups);
-        if !groups.is_empty() && !self.state.offers.is_empty() && self.state.master.is_some() {
-            self.match_offers(&groups);
+        self.note_who_waits(&groups);
+        if self.state.launch_tokens > 0 && self.state.master.is_some() {
+            self.match_offers(groups);
         }
         self.give_back_old_offers();
         self.say_what_is_wanted();
@@ -46,81 +55,111 @@ impl Step<'_> {
         }
     }
 
-    /// Those that wait for nothing but an offer.
+    /// Whether something waits for others to run.
+    pub(super) fn lacks_tokens(&self) -> bool {
+        self.state.launch_tokens == 0 && !self.state.waiting.is_empty()
+    }
+
     fn groups(&mut self) -> Vec<Group> {
-        let mut groups: BTreeMap<(PathId, crate::timestamp::Timestamp), Group> = BTreeMap::new();
-        let mut delayed = BTreeMap::new();
-        for id in &self.state.waiting {
-            let Some(instance) = self.state.instances.get(id) else {
-                continue;
-            };
-            let delay = self.state.delays.get(&instance.app).map(|it| it.until());
+        let mut groups = Vec::new();
+        let mut delayed = Vec::new();
+        for ((id, version), instances) in &self.state.waiting {
+            let delay = self.state.delays.get(id).map(|it| it.until());
             if let Some(until) = delay.filter(|until| *until > self.now) {
-                delayed.insert(instance.app.clone(), until);
+                delayed.push((id.clone(), until));
                 continue;
             }
-            let Some(app) = self.state.definition_of(instance) else {
-                continue;
-            };
-            let group = groups
-                .entry((instance.app.clone(), instance.version))
-                .or_insert_with(|| Group {
+            let versions = self.state.versions.get(id);
+            if let Some(app) = versions.and_then(|versions| versions.get(version)) {
+                groups.push(Group {
                     app: app.clone(),
-                    instances: Vec::new(),
+                    version: *version,
+                    count: u32::try_from(instances.len()).unwrap_or(u32::MAX),
                 });
-            group.instances.push(id.clone());
+            }
         }
         for (app, until) in delayed {
             self.look_again(&app, until);
         }
-        groups.into_values().collect()
+        groups
     }
 
-    fn forget_who_waits_no_more(&mut self, groups: &[Group]) {
+    fn note_who_waits(&mut self, groups: &[Group]) {
         let waiting: BTreeSet<&PathId> = groups.iter().map(|group| &group.app.id).collect();
         let is_waiting =
             |app: &PathId| waiting.contains(app) || self.state.delays.contains_key(app);
         self.state.queue.waiting.retain(|app, _| is_waiting(app));
-        for group in groups {
-            let entry = self.state.queue.waiting.entry(group.app.id.clone());
-            entry.or_insert_with(|| Waiting {
-                since: self.now,
-                ..Waiting::default()
-            });
+        for app in waiting {
+            if !self.state.queue.waiting.contains_key(app) {
+                let new = Waiting::since(self.now);
+                self.state.queue.waiting.insert(app.clone(), new);
+            }
         }
     }
 
-    fn match_offers(&mut self, groups: &[Group]) {
-        let offers: Vec<v1::Offer> = self
-            .state
-            .offers
-            .values()
-            .map(|(it, _)| it.clone())
-            .collect();
+    /// Places what waits on offers that it has not seen yet.
+    fn match_offers(&mut self, mut groups: Vec<Group>) {
+        let newest = self.state.offers.last_number();
+        let seen = |group: &Group| {
+            let waiting = self.state.queue.waiting.get(&group.app.id);
+            waiting.map_or(0, |waiting| waiting.exhausted(group.version))
+        };
+        groups.retain(|group| seen(group) < newest);
+        // Those for which no token is left see nothing.
         let mut tokens = self.state.launch_tokens;
-        let mut demands = Vec::new();
-        let mut running = Vec::new();
-        for group in groups {
-            let wanted = u32::try_from(group.instances.len()).unwrap_or(u32::MAX);
-            let count = wanted.min(tokens);
-            tokens -= count;
-            demands.push(self.demand(&group.app, count));
-            running.extend(self.running(&group.app));
+        groups.retain_mut(|group| {
+            group.count = group.count.min(tokens);
+            tokens -= group.count;
+            group.count > 0
+        });
+        let Some(oldest) = groups.iter().map(seen).min() else {
+            return;
+        };
+        let held = self.state.offers.after(oldest);
+        if held.is_empty() {
+            return;
         }
+        let (numbers, offers): (Vec<u64>, Vec<&HeldOffer>) = held.into_iter().unzip();
+        let mut running = Vec::new();
+        for group in &groups {
+            running.extend(self.running(&group.app, &offers));
+        }
+        let demands = groups.iter().map(|it| self.demand(&it.app, it.count));
+        let demands: Vec<Demand> = demands.collect();
         let seed = self.state.seed ^ self.state.ids_made;
         let placement = Placer::spread()
             .seed(seed)
             .place(&offers, &demands, &running);
-        for (index, group) in groups.iter().enumerate() {
-            let waiting = self
-                .state
-                .queue
-                .waiting
-                .entry(group.app.id.clone())
-                .or_default();
-            waiting.note(placement.summary(index), placement.explain(index), self.now);
+        let id = |offer: usize| offers[offer].offer.id.value.clone();
+        let accepts = placement.accepts().into_iter();
+        let accepts: Vec<_> = accepts
+            .map(|it| (it.offers.into_iter().map(id).collect(), it.launches))
+            .collect();
+        self.note_what_was_seen(&groups, &numbers, &placement);
+        for (offers, launches) in accepts {
+            let launches = launches.iter().map(|it| &placement.launches()[*it]);
+            self.accept(offers, launches, &groups);
         }
-        self.accept(&offers, groups, &placement);
+    }
+
+    fn note_what_was_seen(&mut self, groups: &[Group], numbers: &[u64], placement: &Placement) {
+        let mut used: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); groups.len()];
+        for launch in placement.launches() {
+            used[launch.demand].extend(&launch.offers);
+        }
+        for (index, (group, used)) in groups.iter().zip(used).enumerate() {
+            let Some(waiting) = self.state.queue.waiting.get_mut(&group.app.id) else {
+                continue;
+            };
+            let is_short = placement.missing(index) > 0;
+            let looked = Looked {
+                version: group.version,
+                numbers,
+                used,
+                refusals: is_short.then(|| placement.refusals(index)),
+            };
+            waiting.note(&looked, self.now);
+        }
     }
 
     fn demand(&self, app: &App, count: u32) -> Demand {
@@ -164,46 +203,55 @@ impl Step<'_> {
 
     /// The instances that constraints look at: those like the new ones. While
     /// an app is being replaced its old instances are about to go.
-    fn running(&self, app: &App) -> Vec<Running> {
+    fn running(&self, app: &App, offers: &[&HeldOffer]) -> Vec<Running> {
         let replaced = matches!(self.aim(&app.id), Aim::Replace(_));
         let config = app.version_info.last_config_change_at;
+        let offered: BTreeSet<&str> = match counts_instances(app) {
+            true => BTreeSet::new(),
+            false => offers
+                .iter()
+                .map(|it| it.offer.agent_id.value.as_str())
+                .collect(),
+        };
         self.state
             .instances_of(&app.id)
             .filter(|it| it.is_active() && it.config >= config)
             .filter(|it| !replaced || it.version == app.version)
             .filter_map(|it| it.place.as_ref())
+            // Without such constraints, others are nothing to keep away from.
+            .filter(|place| offered.is_empty() || offered.contains(place.agent_id.as_str()))
             .map(|place| Running::new(app.id.to_string(), offer_place(place)))
             .collect()
     }
 
-    fn accept(&mut self, offers: &[v1::Offer], groups: &[Group], placement: &Placement) {
-        let mut next: Vec<usize> = vec![0; groups.len()];
-        for accept in placement.accepts() {
-            let launches = accept.launches.iter().map(|it| &placement.launches()[*it]);
-            let mut tasks = Vec::new();
-            for launch in launches {
-                let group = &groups[launch.demand];
-                let id = &group.instances[next[launch.demand]];
-                next[launch.demand] += 1;
-                tasks.push(self.send(id, &group.app, launch, &offers[launch.offers[0]]));
-            }
-            let ids: Vec<String> = accept
-                .offers
-                .iter()
-                .map(|offer| offers[*offer].id.value.clone())
-                .collect();
-            for id in &ids {
-                self.state.offers.remove(id);
-            }
-            self.effects.calls.push(Call::Accept {
-                offers: ids,
-                operations: vec![v1::offer::Operation {
-                    r#type: Some(v1::offer::operation::Type::Launch.into()),
-                    launch: Some(v1::offer::operation::Launch { task_infos: tasks }),
-                    ..v1::offer::Operation::default()
-                }],
-            });
+    fn accept<'a>(
+        &mut self,
+        offers: Vec<String>,
+        launches: impl Iterator<Item = &'a Launch>,
+        groups: &[Group],
+    ) {
+        let used = offers.iter().map(|id| self.state.offers.remove(id));
+        let used: Vec<HeldOffer> = used.flatten().collect();
+        // All of them are of one agent, and tell the same of it.
+        let Some(offer) = used.first().map(|held| &held.offer) else {
+            return;
+        };
+        let mut tasks = Vec::new();
+        for launch in launches {
+            let group = &groups[launch.demand];
+            let waiting = self.state.waiting.get(&group.key());
+            // Whoever is sent waits no more, so this is another one each time.
+            let first = waiting.and_then(BTreeSet::first).cloned();
+            tasks.extend(first.map(|id| self.send(&id, &group.app, launch, offer)));
         }
+        self.effects.calls.push(Call::Accept {
+            offers,
+            operations: vec![v1::offer::Operation {
+                r#type: Some(v1::offer::operation::Type::Launch.into()),
+                launch: Some(v1::offer::operation::Launch { task_infos: tasks }),
+                ..v1::offer::Operation::default()
+            }],
+        });
     }
 
     /// An instance goes to an agent: it is noted before the master is told.
@@ -241,35 +289,30 @@ impl Step<'_> {
         self.state.launch_tokens = self.state.launch_tokens.saturating_sub(1);
         let enforces = self.state.root.enforced_role(&app.id).is_some();
         let info = task::info(app, &instance, launch, enforces, &self.state.settings);
-        self.put(instance, Condition::Provisioned);
-        // What follows from it is seen at the next step.
-        if let Some(app) = self.touched.pop_last() {
-            let due = self.now.after(self.state.settings.launch_confirm_timeout);
-            self.look_again(&app, due);
-        }
+        self.note(instance, Condition::Provisioned);
+        let due = self.now.after(self.state.settings.launch_confirm_timeout);
+        self.look_again(&app.id, due);
         info
     }
 
     fn give_back_old_offers(&mut self) {
+        // What waits only for others to run will want them.
+        if self.lacks_tokens() {
+            return;
+        }
         let hold = self.state.settings.offer_hold;
-        let is_old = |since: &crate::timestamp::Timestamp| since.after(hold) <= self.now;
-        let old = self
-            .state
-            .offers
-            .iter()
-            .filter(|(_, (_, since))| is_old(since));
-        let old: Vec<String> = old.map(|(id, _)| id.clone()).collect();
+        let old = self.state.offers.take_until(self.now.before(hold));
         if old.is_empty() {
             return;
         }
-        for id in &old {
-            if let Some((offer, _)) = self.state.offers.remove(id) {
-                let role = offer.allocation_info.and_then(|info| info.role);
-                self.state.filtered.extend(role);
-            }
+        let mut ids = Vec::new();
+        for offer in old {
+            let role = offer.allocation_info.and_then(|info| info.role);
+            self.state.filtered.extend(role);
+            ids.push(offer.id.value);
         }
         self.effects.calls.push(Call::Decline {
-            offers: old,
+            offers: ids,
             refuse_seconds: self.state.settings.decline_duration.as_secs_f64(),
         });
     }
@@ -281,10 +324,9 @@ impl Step<'_> {
         if self.state.master.is_none() {
             return;
         }
-        let waiting = self.state.waiting.iter();
-        let waiting = waiting.filter_map(|id| self.state.instances.get(id));
+        let waiting = self.state.waiting.keys();
         let wanted: BTreeSet<String> = waiting
-            .filter_map(|instance| self.state.definition_of(instance))
+            .filter_map(|(id, version)| self.state.versions.get(id)?.get(version))
             .map(|app| app.role.clone())
             .collect();
         for role in self.state.roles() {
@@ -309,6 +351,13 @@ impl Step<'_> {
         self.touched.insert(id.clone());
         self.has_new_demand = true;
     }
+}
+
+/// Whether a constraint of the app looks at its other instances.
+fn counts_instances(app: &App) -> bool {
+    let operators = app.constraints.iter().filter_map(|parts| parts.get(1));
+    let mut operators = operators.map(String::as_str);
+    operators.any(|operator| !matches!(operator, "LIKE" | "UNLIKE" | "IS"))
 }
 
 /// The host ports of an app, in the order of its ports: 0 is any, and nothing

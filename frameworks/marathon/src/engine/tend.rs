@@ -21,6 +21,9 @@ impl Step<'_> {
     /// Looks at one app, and does what is to be done to it now.
     pub(super) fn tend(&mut self, id: &PathId) {
         self.state.timers.remove(id);
+        if let Some(waiting) = self.state.queue.waiting.get_mut(id) {
+            waiting.look_again();
+        }
         self.give_up_lost(id);
         self.give_up_overdue(id);
         let is_as_wanted = match self.aim(id) {

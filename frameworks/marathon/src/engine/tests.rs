@@ -2,6 +2,7 @@ mod apps;
 mod chance;
 mod deployments;
 mod health;
+mod indexes;
 mod world;
 
 use serde_json::json;

@@ -189,18 +189,14 @@ impl State {
     }
 
     fn set_instance(&mut self, id: InstanceId, instance: Option<Box<Instance>>) {
-        if let Some(before) = self.instances.remove(&id)
-            && let Some(ids) = self.by_app.get_mut(&before.app)
-        {
-            ids.remove(&id);
-            if ids.is_empty() {
-                self.by_app.remove(&before.app);
-            }
+        if let Some(before) = self.instances.remove(&id) {
+            take(&mut self.by_app, &before.app, &id);
+            take(&mut self.waiting, &(before.app, before.version), &id);
         }
-        self.waiting.remove(&id);
         if let Some(instance) = instance {
             if instance.condition == Condition::Scheduled {
-                self.waiting.insert(id.clone());
+                let key = (instance.app.clone(), instance.version);
+                self.waiting.entry(key).or_default().insert(id.clone());
             }
             let ids = self.by_app.entry(instance.app.clone()).or_default();
             ids.insert(id.clone());
@@ -230,6 +226,16 @@ impl State {
             self.apply(change);
         }
         Ok(())
+    }
+}
+
+/// Takes an id out of an index.
+fn take<K: Ord>(index: &mut BTreeMap<K, BTreeSet<InstanceId>>, key: &K, id: &InstanceId) {
+    if let Some(ids) = index.get_mut(key) {
+        ids.remove(id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
     }
 }
 

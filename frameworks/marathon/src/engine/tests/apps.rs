@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::instance::Condition;
 use crate::request::{Refusal, Reply, Request};
+use crate::state::Settings;
 
 use super::world::World;
 
@@ -289,4 +290,56 @@ fn a_custom_executor_gets_its_own_resources_beside_those_of_its_task() {
         assert_eq!(amount(&task.resources, name), of_task, "{name}");
         assert_eq!(amount(&executor.resources, name), of_executor, "{name}");
     }
+}
+
+#[test]
+fn an_offer_is_counted_once_however_often_it_is_looked_at() {
+    let mut world = World::new();
+    let large = json!({"id": "/large", "cmd": "sleep 100", "cpus": 99, "constraints": [["hostname", "UNIQUE"]]});
+    world.create(large);
+    world.create(json!({"id": "/web", "cmd": "sleep 100"}));
+    world.offer();
+    let counts = |world: &World| {
+        let waiting = &world.state.queue.waiting[&"/large".parse().unwrap()];
+        (waiting.processed, waiting.unused, waiting.last.processed)
+    };
+    assert_eq!(counts(&world), (3, 3, 3));
+    while world.go_on() {}
+    for change in [json!({"cpus": 98}), json!({"instances": 2})] {
+        world.try_update("/large", change, true).unwrap();
+    }
+    assert_eq!(counts(&world), (3, 3, 2), "one of the three went to /web");
+    let waiting = &world.state.queue.waiting[&"/large".parse().unwrap()];
+    assert!(
+        waiting.explanation.contains("82 cpus short"),
+        "{}",
+        waiting.explanation
+    );
+    world.offer();
+    assert_eq!(counts(&world).0, 6);
+}
+
+#[test]
+fn offers_are_kept_for_what_waits_for_others_to_run() {
+    let settings = Settings {
+        launch_tokens: 2,
+        ..Settings::default()
+    };
+    let mut world = World::with(settings);
+    world.create(json!({"id": "/web", "cmd": "sleep 100", "instances": 5, "cpus": 9}));
+    world.agents = 6;
+    world.offer();
+    assert_eq!(world.tasks.len(), 2, "no more than there are tokens");
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(10));
+    }
+    assert_eq!(
+        (world.tasks.len(), world.declined),
+        (4, 0),
+        "tokens come back in time"
+    );
+    assert!(world.go_on());
+    assert_eq!(world.tasks.len(), 5, "and with each that runs");
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.declined, 1);
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::request::Request;
 
+use super::indexes::indexes_hold;
 use super::world::World;
 
 #[derive(Clone, Debug)]
@@ -128,6 +129,7 @@ proptest! {
         world.create(json!({"id": "/app0", "cmd": "sleep 1", "instances": 3}));
         for happening in &happenings {
             happen(&mut world, happening);
+            indexes_hold(&world.state);
             for instance in world.state.instances.values() {
                 prop_assert!(
                     world.state.definition_of(instance).is_some(),
