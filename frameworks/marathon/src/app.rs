@@ -5,7 +5,7 @@
 mod container;
 mod health;
 mod network;
-mod number;
+pub(crate) mod number;
 mod policy;
 
 pub use container::{

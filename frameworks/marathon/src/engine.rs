@@ -17,10 +17,10 @@ mod update;
 
 use std::collections::BTreeSet;
 
-use crate::app::App;
 use crate::effects::{Effects, Event, Input};
 use crate::instance::{Condition, Goal, Instance, InstanceId};
 use crate::path_id::PathId;
+use crate::spec::Spec;
 use crate::state::{Change, State};
 use crate::timestamp::Timestamp;
 
@@ -46,7 +46,7 @@ struct Step<'a> {
     state: &'a mut State,
     now: Timestamp,
     effects: Effects,
-    /// Apps that something happened to, to be looked at.
+    /// Apps and pods that something happened to, to be looked at.
     touched: BTreeSet<PathId>,
     /// Whether something waits that did not before.
     has_new_demand: bool,
@@ -104,8 +104,8 @@ impl Step<'_> {
         // Whatever was asked for before may have been lost on the way.
         let apps: Vec<_> = self.state.by_app.keys().cloned().collect();
         self.touched.extend(apps);
-        let apps: Vec<_> = self.state.root.apps().map(|app| app.id.clone()).collect();
-        self.touched.extend(apps);
+        let specs: Vec<_> = self.state.root.specs().map(|it| it.id().clone()).collect();
+        self.touched.extend(specs);
     }
 
     /// Makes it so, and remembers that it is to be saved.
@@ -209,11 +209,11 @@ impl Step<'_> {
         self.put(instance, condition);
     }
 
-    /// New instances of an app wait for offers.
-    fn schedule(&mut self, app: &App, count: usize) {
+    /// New instances of an app or pod wait for offers.
+    fn schedule(&mut self, spec: &Spec, count: usize) {
         for _ in 0..count {
-            let id = InstanceId::new(&app.id, self.next_uuid());
-            let instance = Instance::scheduled(id, app, self.now);
+            let id = InstanceId::new(spec.id(), self.next_uuid());
+            let instance = Instance::scheduled(id, spec, self.now);
             self.put(instance, Condition::Scheduled);
         }
     }

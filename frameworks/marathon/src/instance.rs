@@ -1,4 +1,6 @@
-//! One instance of an app: its ids, how far it has come, and where it is.
+//! One instance of an app or a pod: its ids, its tasks, how far they have come,
+//! and where it is. An app's instance has one task, a pod's has one for each
+//! container; all else is the same.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::path_id::PathId;
+use crate::spec::Spec;
 use crate::timestamp::Timestamp;
 
 /// The id of an instance: `<app with _ for />.instance-<uuid>`.
@@ -14,22 +17,28 @@ use crate::timestamp::Timestamp;
 #[serde(transparent)]
 pub struct InstanceId(String);
 
-/// The id of one try to run an instance: `<instance>._app.<number>`.
+/// The id of a task in one try to run an instance: `<instance>._app.<number>`, or
+/// `<instance>.<container>.<number>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId {
     /// Whose it is.
     pub instance: InstanceId,
+    /// Which container of a pod it is; nothing of an app.
+    pub container: Option<String>,
     /// Which try, from 1.
     pub incarnation: u32,
 }
 
 /// An id of a task that Marathon did not make.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no id of a task: <app>.instance-<uuid>._app.<number>")]
+#[error("'{0}' is no id of a task: <app>.instance-<uuid>.<container or _app>.<number>")]
 pub struct InvalidTaskId(String);
 
 /// What stands between an app and what makes its instance unlike others.
 const MARK: &str = ".instance-";
+
+/// What stands in the place of a container's name in the ids of apps' tasks.
+pub const ANONYMOUS: &str = "_app";
 
 impl InstanceId {
     /// The id of the instance of `app` with this UUID.
@@ -42,6 +51,13 @@ impl InstanceId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id of the executor that runs the tasks of a pod's instance.
+    #[must_use]
+    pub fn executor(&self) -> String {
+        let (app, uuid) = self.0.rsplit_once(MARK).unwrap_or((&self.0, ""));
+        format!("instance-{app}.{uuid}")
     }
 }
 
@@ -65,7 +81,8 @@ impl fmt::Display for InstanceId {
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}._app.{}", self.instance, self.incarnation)
+        let container = self.container.as_deref().unwrap_or(ANONYMOUS);
+        write!(f, "{}.{container}.{}", self.instance, self.incarnation)
     }
 }
 
@@ -75,9 +92,10 @@ impl FromStr for TaskId {
     fn from_str(text: &str) -> Result<Self, InvalidTaskId> {
         let invalid = || InvalidTaskId(text.to_owned());
         let (rest, number) = text.rsplit_once('.').ok_or_else(invalid)?;
-        let instance = rest.strip_suffix("._app").ok_or_else(invalid)?;
+        let (instance, container) = rest.rsplit_once('.').ok_or_else(invalid)?;
         Ok(Self {
-            instance: instance.parse()?,
+            instance: instance.parse().map_err(|_| invalid())?,
+            container: (container != ANONYMOUS).then(|| container.to_owned()),
             incarnation: number.parse().map_err(|_| invalid())?,
         })
     }
@@ -92,7 +110,7 @@ pub enum Goal {
     Decommissioned,
 }
 
-/// How far an instance has come.
+/// How far a task has come, and an instance with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Condition {
     /// Waits for an offer.
@@ -111,7 +129,41 @@ pub enum Condition {
     Unreachable,
     /// For so long that another one takes its place.
     UnreachableInactive,
+    /// Could not be started as it was described.
+    Error,
+    /// Ended without success.
+    Failed,
+    /// Is no more, and nobody knows how it ended.
+    Gone,
+    /// Never reached its agent.
+    Dropped,
+    /// The master does not know it.
+    Unknown,
+    /// Ended with success.
+    Finished,
+    /// Ended because somebody wanted it.
+    Killed,
 }
+
+/// The condition of an instance is the first of these that one of its tasks is
+/// in.
+const TELLING: [Condition; 15] = [
+    Condition::Error,
+    Condition::Failed,
+    Condition::Gone,
+    Condition::Dropped,
+    Condition::Unreachable,
+    Condition::UnreachableInactive,
+    Condition::Killing,
+    Condition::Starting,
+    Condition::Staging,
+    Condition::Unknown,
+    Condition::Provisioned,
+    Condition::Running,
+    Condition::Finished,
+    Condition::Killed,
+    Condition::Scheduled,
+];
 
 impl Condition {
     /// As events and tasks name it.
@@ -126,7 +178,29 @@ impl Condition {
             Self::Killing => "Killing",
             Self::Unreachable => "Unreachable",
             Self::UnreachableInactive => "UnreachableInactive",
+            Self::Error => "Error",
+            Self::Failed => "Failed",
+            Self::Gone => "Gone",
+            Self::Dropped => "Dropped",
+            Self::Unknown => "Unknown",
+            Self::Finished => "Finished",
+            Self::Killed => "Killed",
         }
+    }
+
+    /// Whether a task in it is no more.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(
+            self,
+            Self::Error
+                | Self::Failed
+                | Self::Gone
+                | Self::Dropped
+                | Self::Unknown
+                | Self::Finished
+                | Self::Killed
+        )
     }
 
     /// The state of Mesos that says the same.
@@ -138,18 +212,25 @@ impl Condition {
             Self::Running => "TASK_RUNNING",
             Self::Killing => "TASK_KILLING",
             Self::Unreachable | Self::UnreachableInactive => "TASK_UNREACHABLE",
+            Self::Error => "TASK_ERROR",
+            Self::Failed => "TASK_FAILED",
+            Self::Gone => "TASK_GONE",
+            Self::Dropped => "TASK_DROPPED",
+            Self::Unknown => "TASK_UNKNOWN",
+            Self::Finished => "TASK_FINISHED",
+            Self::Killed => "TASK_KILLED",
         }
     }
 }
 
-/// One instance of an app.
+/// One instance of an app or a pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// Its id.
     pub id: InstanceId,
-    /// Its app.
+    /// Its app or pod.
     pub app: PathId,
-    /// The version of the app that it was made from.
+    /// The version of it that it was made from.
     pub version: Timestamp,
     /// When that version's configuration last changed: instances of one
     /// configuration are alike.
@@ -164,8 +245,28 @@ pub struct Instance {
     pub incarnation: u32,
     /// Where it is, once it was placed.
     pub place: Option<Place>,
+    /// Its tasks, once it was placed: one for each container.
+    pub tasks: Vec<Task>,
     /// When its end was last asked for.
     pub killed_at: Option<Timestamp>,
+}
+
+/// One task of an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Which container of a pod it is; nothing of an app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// How far it has come.
+    pub condition: Condition,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was first seen running.
+    pub started_at: Option<Timestamp>,
+    /// What its executor's health check says.
+    pub is_healthy: Option<bool>,
+    /// Its addresses, once its executor told them.
+    pub addresses: Vec<Address>,
 }
 
 /// Where an instance is.
@@ -183,16 +284,11 @@ pub struct Place {
     pub attributes: BTreeMap<String, String>,
     /// The role whose resources it uses.
     pub role: String,
-    /// Its ports on the host, in the order of those of the app.
+    /// Its ports on the host, in the order of those of the app or pod; 0 for
+    /// one that has none there.
     pub ports: Vec<u16>,
-    /// Its addresses, once its executor told them.
-    pub addresses: Vec<Address>,
     /// When it was sent to the master.
     pub staged_at: Timestamp,
-    /// When it was first seen running.
-    pub started_at: Option<Timestamp>,
-    /// What its executor's health check says.
-    pub is_healthy: Option<bool>,
     /// When its agent was last said to be out of reach.
     pub lost_at: Option<Timestamp>,
 }
@@ -223,28 +319,100 @@ pub struct Address {
 impl Instance {
     /// One that waits for an offer.
     #[must_use]
-    pub fn scheduled(id: InstanceId, app: &crate::app::App, now: Timestamp) -> Self {
+    pub fn scheduled(id: InstanceId, spec: &Spec, now: Timestamp) -> Self {
         Self {
             id,
-            app: app.id.clone(),
-            version: app.version,
-            config: app.version_info.last_config_change_at,
+            app: spec.id().clone(),
+            version: spec.version(),
+            config: spec.config(),
             goal: Goal::Running,
             condition: Condition::Scheduled,
             since: now,
             incarnation: 1,
             place: None,
+            tasks: Vec::new(),
             killed_at: None,
         }
     }
 
-    /// The id of its task.
+    /// The same, on its way to a place, with a task for each container.
+    #[must_use]
+    pub fn placed(mut self, place: Place, containers: Vec<Option<String>>) -> Self {
+        let since = place.staged_at;
+        let tasks = containers.into_iter().map(|container| Task {
+            container,
+            condition: Condition::Provisioned,
+            since,
+            started_at: None,
+            is_healthy: None,
+            addresses: Vec::new(),
+        });
+        self.tasks = tasks.collect();
+        self.place = Some(place);
+        self
+    }
+
+    /// The same, waiting for its next try.
+    #[must_use]
+    pub fn again(mut self) -> Self {
+        self.incarnation += 1;
+        self.place = None;
+        self.tasks = Vec::new();
+        self.killed_at = None;
+        self
+    }
+
+    /// The id of its task; of a pod's, of the first one.
     #[must_use]
     pub fn task_id(&self) -> TaskId {
+        let container = self.tasks.first().and_then(|task| task.container.clone());
+        self.id_of(container)
+    }
+
+    /// The ids of all its tasks that are not over.
+    pub fn open_task_ids(&self) -> impl Iterator<Item = TaskId> {
+        let open = self.tasks.iter().filter(|task| !task.condition.is_over());
+        open.map(|task| self.id_of(task.container.clone()))
+    }
+
+    /// The id of the task of a container.
+    #[must_use]
+    pub fn id_of(&self, container: Option<String>) -> TaskId {
         TaskId {
             instance: self.id.clone(),
+            container,
             incarnation: self.incarnation,
         }
+    }
+
+    /// What its tasks are like, all together.
+    #[must_use]
+    pub fn condition_of_tasks(&self) -> Condition {
+        let is_in =
+            |condition: &&Condition| self.tasks.iter().any(|it| it.condition == **condition);
+        TELLING
+            .iter()
+            .find(is_in)
+            .copied()
+            .unwrap_or(Condition::Scheduled)
+    }
+
+    /// When all of it ran for the first time.
+    #[must_use]
+    pub fn started_at(&self) -> Option<Timestamp> {
+        let started = self.tasks.iter().map(|task| task.started_at);
+        started.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// What the health check of the executor of an app's task says.
+    #[must_use]
+    pub fn is_healthy(&self) -> Option<bool> {
+        self.tasks.first().and_then(|task| task.is_healthy)
+    }
+
+    /// Its addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.tasks.iter().flat_map(|task| &task.addresses)
     }
 
     /// Whether it counts among those that are wanted.
@@ -256,7 +424,7 @@ impl Instance {
     /// Whether it has a task that may run somewhere.
     #[must_use]
     pub fn is_launched(&self) -> bool {
-        self.condition != Condition::Scheduled
+        self.tasks.iter().any(|task| !task.condition.is_over())
     }
 }
 
@@ -268,13 +436,20 @@ mod tests {
     fn ids_are_read_as_they_are_written() {
         let app: PathId = "/shop/web".parse().unwrap();
         let uuid = uuid::Uuid::from_u128(1);
-        let task = TaskId {
+        let mut task = TaskId {
             instance: InstanceId::new(&app, uuid),
+            container: None,
             incarnation: 3,
         };
         let text = "shop_web.instance-00000000-0000-0000-0000-000000000001._app.3";
         assert_eq!(task.to_string(), text);
         assert_eq!(text.parse(), Ok(task.clone()));
+        task.container = Some("side-car".to_owned());
+        let text = "shop_web.instance-00000000-0000-0000-0000-000000000001.side-car.3";
+        assert_eq!(task.to_string(), text);
+        assert_eq!(text.parse(), Ok(task.clone()));
+        let executor = "instance-shop_web.00000000-0000-0000-0000-000000000001";
+        assert_eq!(task.instance.executor(), executor);
         assert_eq!(task.instance.to_string().parse(), Ok(task.instance));
         for other in [
             "",

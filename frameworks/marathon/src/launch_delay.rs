@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
+use crate::spec::Spec;
 use crate::timestamp::Timestamp;
 
 /// The delay of one configuration of an app.
@@ -23,13 +23,15 @@ pub struct LaunchDelay {
 impl LaunchDelay {
     /// What it is after a failure.
     #[must_use]
-    pub fn after_failure(before: Option<Self>, app: &App, now: Timestamp) -> Self {
-        let max = app.max_launch_delay_seconds.saturating_mul(1000);
-        let config = app.version_info.last_config_change_at;
-        let before = before.filter(|delay| delay.config == config && !delay.is_over(app, now));
+    pub fn after_failure(before: Option<Self>, spec: &Spec, now: Timestamp) -> Self {
+        let backoff = spec.backoff();
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let max = millis(backoff.longest);
+        let config = spec.config();
+        let before = before.filter(|delay| delay.config == config && !delay.is_over(spec, now));
         let delay_millis = match before {
-            None => app.backoff_seconds.saturating_mul(1000).min(max),
-            Some(delay) => grown(delay.delay_millis, app.backoff_factor).min(max),
+            None => millis(backoff.first).min(max),
+            Some(delay) => grown(delay.delay_millis, backoff.factor).min(max),
         };
         Self {
             config,
@@ -53,10 +55,8 @@ impl LaunchDelay {
 
     /// Whether it is so long ago that it is forgotten.
     #[must_use]
-    pub fn is_over(self, app: &App, now: Timestamp) -> bool {
-        now > self
-            .since
-            .after(Duration::from_secs(app.max_launch_delay_seconds))
+    pub fn is_over(self, spec: &Spec, now: Timestamp) -> bool {
+        now > self.since.after(spec.backoff().longest)
     }
 }
 
@@ -74,6 +74,7 @@ fn grown(millis: u64, factor: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::App;
 
     #[test]
     fn grows_with_each_failure_up_to_the_longest() {
@@ -84,7 +85,7 @@ mod tests {
         let mut delay = None;
         let mut delays = Vec::new();
         for _ in 0..5 {
-            let next = LaunchDelay::after_failure(delay, &app, now);
+            let next = LaunchDelay::after_failure(delay, &app.clone().into(), now);
             delays.push(next.delay_millis);
             delay = Some(next);
         }
@@ -93,12 +94,16 @@ mod tests {
         assert_eq!(delay.until().as_millis(), 6_000);
         let later = delay.after_progress(Timestamp::from_millis(3_000));
         assert_eq!(later.until().as_millis(), 8_000);
-        assert!(!later.is_over(&app, Timestamp::from_millis(8_000)));
-        assert!(later.is_over(&app, Timestamp::from_millis(8_001)));
-        let anew = LaunchDelay::after_failure(Some(later), &app, Timestamp::from_millis(9_000));
+        assert!(!later.is_over(&app.clone().into(), Timestamp::from_millis(8_000)));
+        assert!(later.is_over(&app.clone().into(), Timestamp::from_millis(8_001)));
+        let anew = LaunchDelay::after_failure(
+            Some(later),
+            &app.clone().into(),
+            Timestamp::from_millis(9_000),
+        );
         assert_eq!(anew.delay_millis, 1_000, "what is long ago is forgotten");
         app.version_info.last_config_change_at = Timestamp::from_millis(7);
-        let other = LaunchDelay::after_failure(Some(later), &app, now);
+        let other = LaunchDelay::after_failure(Some(later), &app.clone().into(), now);
         assert_eq!(
             other.delay_millis, 1_000,
             "another configuration is another app"

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::app::{App, HealthCheck};
+use crate::app::HealthCheck;
 use crate::instance::{Instance, InstanceId};
+use crate::spec::Spec;
 use crate::timestamp::Timestamp;
 
 /// What was found of each instance.
@@ -32,26 +33,43 @@ pub enum Wellness {
 }
 
 impl Probes {
-    /// How well a running instance of `app` does.
+    /// How well a running instance does.
     #[must_use]
-    pub fn wellness(&self, instance: &Instance, app: &App) -> Wellness {
-        let found = self.health.get(&instance.id);
-        let mut wellness = Wellness::Healthy;
-        for (index, check) in app.health_checks.iter().enumerate() {
-            let is_alive = if check.protocol.is_of_mesos() {
-                instance.place.as_ref().and_then(|place| place.is_healthy)
-            } else {
-                let health = found.and_then(|found| found.get(&index));
-                health.filter(|it| it.is_known()).map(Health::is_alive)
-            };
-            match is_alive {
-                Some(true) => {}
-                Some(false) => return Wellness::Unhealthy,
-                None => wellness = Wellness::Unknown,
+    pub fn wellness(&self, instance: &Instance, spec: &Spec) -> Wellness {
+        match spec {
+            Spec::App(app) => {
+                let found = self.health.get(&instance.id);
+                let checks = app.health_checks.iter().enumerate();
+                together(checks.map(|(index, check)| {
+                    if check.protocol.is_of_mesos() {
+                        return instance.is_healthy();
+                    }
+                    let health = found.and_then(|found| found.get(&index));
+                    health.filter(|it| it.is_known()).map(Health::is_alive)
+                }))
+            }
+            Spec::Pod(pod) => {
+                let checked = instance.tasks.iter().filter(|task| {
+                    let container = task.container.as_ref().and_then(|name| pod.container(name));
+                    container.is_some_and(|it| it.health_check.is_some())
+                });
+                together(checked.map(|task| task.is_healthy))
             }
         }
-        wellness
     }
+}
+
+/// What all checks say together.
+fn together(checks: impl Iterator<Item = Option<bool>>) -> Wellness {
+    let mut wellness = Wellness::Healthy;
+    for is_alive in checks {
+        match is_alive {
+            Some(true) => {}
+            Some(false) => return Wellness::Unhealthy,
+            None => wellness = Wellness::Unknown,
+        }
+    }
+    wellness
 }
 
 /// What one health check found of one instance.

@@ -7,6 +7,7 @@ use crate::deployment::Action;
 use crate::input::AppInput;
 use crate::instance::Instance;
 use crate::path_id::PathId;
+use crate::pod::{Pod, PodInput};
 use crate::timestamp::Timestamp;
 use crate::violations::Violations;
 
@@ -35,6 +36,29 @@ pub enum Request {
     },
     /// An app is to be no more.
     DeleteApp {
+        /// Which.
+        id: PathId,
+        /// Whether deployments in the way are cancelled.
+        force: bool,
+    },
+    /// A new pod.
+    CreatePod {
+        /// What it is to be.
+        input: Box<PodInput>,
+        /// Whether deployments in the way are cancelled.
+        force: bool,
+    },
+    /// A pod is to become this.
+    UpdatePod {
+        /// Which.
+        id: PathId,
+        /// What it is to be.
+        input: Box<PodInput>,
+        /// Whether deployments in the way are cancelled.
+        force: bool,
+    },
+    /// A pod is to be no more.
+    DeletePod {
         /// Which.
         id: PathId,
         /// Whether deployments in the way are cancelled.
@@ -85,7 +109,7 @@ pub enum Request {
         /// Whether it stops where it is; otherwise what it did is undone.
         force: bool,
     },
-    /// An app that waits after failures is to wait no longer.
+    /// An app or pod that waits after failures is to wait no longer.
     ResetDelay(PathId),
 }
 
@@ -108,6 +132,13 @@ pub enum Kill {
         /// The task or instance.
         id: String,
     },
+    /// Those of a pod, by their own ids.
+    OfPod {
+        /// The pod.
+        id: PathId,
+        /// The instances; what is none of them is passed over.
+        instances: Vec<String>,
+    },
     /// These, by the ids of their tasks or their own.
     Ids(Vec<String>),
 }
@@ -120,6 +151,8 @@ pub struct GroupInput {
     pub id: Option<String>,
     /// All apps right in it, if given.
     pub apps: Option<Vec<AppInput>>,
+    /// All pods right in it, if given.
+    pub pods: Option<Vec<PodInput>>,
     /// All groups right in it, if given.
     pub groups: Option<Vec<GroupInput>>,
     /// What is deployed before what is in it.
@@ -158,6 +191,8 @@ pub struct Deployed {
     pub is_new: bool,
     /// The app, where it is about one.
     pub app: Option<std::sync::Arc<App>>,
+    /// The pod, where it is about one.
+    pub pod: Option<std::sync::Arc<Pod>>,
 }
 
 /// Why something is not done.

@@ -1,4 +1,5 @@
-//! Everything that is wanted: apps and the groups they are in, in one version.
+//! Everything that is wanted: apps, pods and the groups they are in, in one
+//! version.
 //!
 //! Groups are kept flat, by their paths: what is in a group follows it in the
 //! order of paths. The nested form is made where it is asked for.
@@ -16,12 +17,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::path_id::PathId;
+use crate::pod::Pod;
+use crate::spec::Spec;
 use crate::timestamp::Timestamp;
 
-/// All apps and groups. Cheap to copy: apps are shared.
+/// All apps, pods and groups. Cheap to copy: apps and pods are shared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Root {
-    apps: BTreeMap<PathId, Arc<App>>,
+    specs: BTreeMap<PathId, Spec>,
     groups: BTreeMap<PathId, Group>,
 }
 
@@ -45,7 +48,7 @@ impl Root {
     pub fn new(version: Timestamp) -> Self {
         let root = Group::new(version);
         Self {
-            apps: BTreeMap::new(),
+            specs: BTreeMap::new(),
             groups: BTreeMap::from([(PathId::root(), root)]),
         }
     }
@@ -58,24 +61,56 @@ impl Root {
             .map_or_else(Timestamp::default, |root| root.version)
     }
 
+    /// An app or pod.
+    #[must_use]
+    pub fn spec(&self, id: &PathId) -> Option<&Spec> {
+        self.specs.get(id)
+    }
+
     /// An app.
     #[must_use]
     pub fn app(&self, id: &PathId) -> Option<&Arc<App>> {
-        self.apps.get(id)
+        self.spec(id)?.app()
+    }
+
+    /// A pod.
+    #[must_use]
+    pub fn pod(&self, id: &PathId) -> Option<&Arc<Pod>> {
+        self.spec(id)?.pod()
+    }
+
+    /// All apps and pods in the order of their paths.
+    pub fn specs(&self) -> impl Iterator<Item = &Spec> {
+        self.specs.values()
     }
 
     /// All apps in the order of their paths.
     pub fn apps(&self) -> impl Iterator<Item = &Arc<App>> {
-        self.apps.values()
+        self.specs().filter_map(Spec::app)
+    }
+
+    /// All pods in the order of their paths.
+    pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        self.specs().filter_map(Spec::pod)
+    }
+
+    /// The apps and pods in a group, however deep, or the one of that very path.
+    pub fn specs_in(&self, group: &PathId) -> impl Iterator<Item = &Spec> {
+        let group = group.clone();
+        self.specs
+            .range(group.clone()..)
+            .take_while(move |(id, _)| id.is_in(&group))
+            .map(|(_, spec)| spec)
     }
 
     /// The apps in a group, however deep, or the app of that very path.
     pub fn apps_in(&self, group: &PathId) -> impl Iterator<Item = &Arc<App>> {
-        let group = group.clone();
-        self.apps
-            .range(group.clone()..)
-            .take_while(move |(id, _)| id.is_in(&group))
-            .map(|(_, app)| app)
+        self.specs_in(group).filter_map(Spec::app)
+    }
+
+    /// The pods in a group, however deep, or the pod of that very path.
+    pub fn pods_in(&self, group: &PathId) -> impl Iterator<Item = &Arc<Pod>> {
+        self.specs_in(group).filter_map(Spec::pod)
     }
 
     /// A group.
@@ -99,18 +134,18 @@ impl Root {
             .filter(move |(id, _)| !id.is_root() && id.parent() == parent)
     }
 
-    /// Adds an app or replaces it, and makes the groups that it is in.
-    pub fn put_app(&mut self, app: impl Into<Arc<App>>, version: Timestamp) {
-        let app = app.into();
-        self.touch(&app.id, version);
-        self.apps.insert(app.id.clone(), app);
+    /// Adds an app or pod or replaces it, and makes the groups that it is in.
+    pub fn put(&mut self, spec: impl Into<Spec>, version: Timestamp) {
+        let spec = spec.into();
+        self.touch(spec.id(), version);
+        self.specs.insert(spec.id().clone(), spec);
     }
 
-    /// Removes an app. Its groups stay.
-    pub fn remove_app(&mut self, id: &PathId, version: Timestamp) -> Option<Arc<App>> {
-        let app = self.apps.remove(id)?;
+    /// Removes an app or pod. Its groups stay.
+    pub fn remove(&mut self, id: &PathId, version: Timestamp) -> Option<Spec> {
+        let spec = self.specs.remove(id)?;
         self.touch(id, version);
-        Some(app)
+        Some(spec)
     }
 
     /// Adds a group or replaces what is said of it; not what is in it.
@@ -125,18 +160,18 @@ impl Root {
         if !self.groups.contains_key(id) {
             return false;
         }
-        self.apps.retain(|app, _| !app.is_in(id));
+        self.specs.retain(|spec, _| !spec.is_in(id));
         self.groups
             .retain(|group, _| group.is_root() || !group.is_in(id));
         self.touch(id, version);
         true
     }
 
-    /// Makes an app be what it is, or not be; its groups are left alone.
-    pub fn set_app(&mut self, id: &PathId, app: Option<Arc<App>>) {
-        match app {
-            Some(app) => self.apps.insert(id.clone(), app),
-            None => self.apps.remove(id),
+    /// Makes an app or pod be what it is, or not be; its groups are left alone.
+    pub fn set(&mut self, id: &PathId, spec: Option<Spec>) {
+        match spec {
+            Some(spec) => self.specs.insert(id.clone(), spec),
+            None => self.specs.remove(id),
         };
     }
 

@@ -9,17 +9,16 @@ pub use held::{HeldOffer, HeldOffers};
 pub use settings::Settings;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use mesos_sdk::v1;
 
-use crate::app::App;
 use crate::instance::{Instance, InstanceId};
 use crate::launch_delay::LaunchDelay;
 use crate::path_id::PathId;
 use crate::probes::Probes;
 use crate::queue::Queue;
 use crate::root::Root;
+use crate::spec::Spec;
 use crate::timestamp::Timestamp;
 
 /// All that Marathon knows. What is stored is changed by [`State::apply`] only;
@@ -30,8 +29,8 @@ pub struct State {
     pub settings: Settings,
     /// What is wanted.
     pub root: Root,
-    /// What was wanted: versions of apps, the newest last.
-    pub versions: BTreeMap<PathId, BTreeMap<Timestamp, Arc<App>>>,
+    /// What was wanted: versions of apps and pods, the newest last.
+    pub versions: BTreeMap<PathId, BTreeMap<Timestamp, Spec>>,
     /// What is there.
     pub instances: BTreeMap<InstanceId, Instance>,
     /// The instances of each app.
@@ -109,20 +108,20 @@ impl State {
 
     /// The definition that an instance was made from, if it is still known.
     #[must_use]
-    pub fn definition_of(&self, instance: &Instance) -> Option<&Arc<App>> {
+    pub fn definition_of(&self, instance: &Instance) -> Option<&Spec> {
         let versions = self.versions.get(&instance.app)?;
         versions.get(&instance.version)
     }
 
     /// The roles that the framework is in: that of the flags, and those of
-    /// groups and apps.
+    /// groups, apps and pods.
     #[must_use]
     pub fn roles(&self) -> BTreeSet<String> {
         let groups = self.root.groups().filter(|(_, group)| group.enforce_role);
         let of_groups = groups.map(|(id, _)| id.name().to_owned());
-        let of_apps = self.root.apps().map(|app| app.role.clone());
+        let of_specs = self.root.specs().map(|spec| spec.role().to_owned());
         let own = std::iter::once(self.settings.defaults.role.clone());
-        own.chain(of_groups).chain(of_apps).collect()
+        own.chain(of_groups).chain(of_specs).collect()
     }
 
     /// The deployment that changes an app, and what it is to become.

@@ -5,13 +5,15 @@
 mod container;
 mod health;
 mod network;
+mod pod;
 mod scheduling;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::app::{App, EnvValue, Limit};
+use crate::app::{App, EnvValue, Limit, Secret};
 use crate::violations::Violations;
 
+pub use pod::validate_pod;
 pub use scheduling::OPERATORS;
 
 /// What the flags enable.
@@ -41,7 +43,7 @@ pub fn validate(app: &App, features: Features) -> Result<(), Violations> {
     id(app, &mut wrong);
     command(app, &mut wrong);
     resources(app, features, &mut wrong);
-    environment(app, features, &mut wrong);
+    environment("/env", &app.env, &app.secrets, features, &mut wrong);
     fetch(app, &mut wrong);
     executor(app, &mut wrong);
     container::validate(app, features, &mut wrong);
@@ -126,14 +128,20 @@ fn not_enabled(feature: &str) -> String {
     format!("Feature {feature} is not enabled. Enable with --enable_features {feature})")
 }
 
-fn environment(app: &App, features: Features, wrong: &mut Violations) {
-    let mut has_secrets = !app.secrets.is_empty();
-    for (name, value) in &app.env {
-        let path = format!("/env({name})");
+fn environment(
+    at: &str,
+    variables: &BTreeMap<String, EnvValue>,
+    secrets: &BTreeMap<String, Secret>,
+    features: Features,
+    wrong: &mut Violations,
+) {
+    let mut has_secrets = !secrets.is_empty();
+    for (name, value) in variables {
+        let path = format!("{at}({name})");
         if let EnvValue::Secret { secret } = value {
             has_secrets = true;
             wrong.require(
-                app.secrets.contains_key(secret),
+                secrets.contains_key(secret),
                 path.clone(),
                 "references an undefined secret",
             );

@@ -274,7 +274,7 @@ fn version_of(state: &State, id: &PathId, version: &str) -> Result<Value, Respon
     let app = state
         .versions
         .get(id)
-        .and_then(|versions| versions.get(&version));
+        .and_then(|versions| versions.get(&version)?.app());
     let missing = || {
         errors::not_found(&format!(
             "App '{id}' with version '{version}' does not exist"

@@ -5,6 +5,7 @@ use http::header;
 use mesos_service::http::{Request as Http, Response};
 use serde_json::{Value, json};
 
+use crate::deployment::Action;
 use crate::input::read;
 use crate::path_id::PathId;
 use crate::request::{Reply, Request};
@@ -92,7 +93,10 @@ async fn update(api: Api, request: Http, must_create: bool) -> Answered {
     };
     match api.change(asked).await? {
         Reply::Planned(steps) => {
-            let steps: Vec<Value> = steps.iter().map(|it| json!({"actions": it})).collect();
+            let steps: Vec<Value> = steps
+                .iter()
+                .map(|it| json!({"actions": it.iter().map(Action::shown).collect::<Vec<_>>()}))
+                .collect();
             Ok(Response::ok(&json!({"steps": steps})))
         }
         Reply::Deployed(made) => {

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
+use crate::deployment::Action;
 use crate::instance::{Condition, Instance};
 use crate::path_id::PathId;
 use crate::probes::{Health, Wellness};
+use crate::spec::Spec;
 use crate::state::{Deployment, State};
 use crate::timestamp::Timestamp;
 
@@ -109,13 +111,14 @@ impl Counts {
                 Condition::Running | Condition::Killing => counts.running += 1,
                 _ => continue,
             }
-            let Some(app) = state.definition_of(instance) else {
+            let Some(spec) = state.definition_of(instance) else {
                 continue;
             };
-            if app.health_checks.is_empty() || instance.condition != Condition::Running {
+            let has_checks = spec.app().is_some_and(|app| !app.health_checks.is_empty());
+            if !has_checks || instance.condition != Condition::Running {
                 continue;
             }
-            match state.probes.wellness(instance, app) {
+            match state.probes.wellness(instance, spec) {
                 Wellness::Healthy => counts.healthy += 1,
                 Wellness::Unhealthy => counts.unhealthy += 1,
                 Wellness::Unknown => {}
@@ -135,7 +138,7 @@ fn task_stats(state: &State, app: &App, instances: &[&Instance], now: Timestamp)
         let counts = Counts::of(state, those.iter().copied());
         let mut lives: Vec<f64> = those
             .iter()
-            .filter_map(|it| it.place.as_ref()?.started_at)
+            .filter_map(|it| it.started_at())
             .map(|started| now.since(started).as_secs_f64())
             .collect();
         lives.sort_by(f64::total_cmp);
@@ -180,7 +183,7 @@ fn task_stats(state: &State, app: &App, instances: &[&Instance], now: Timestamp)
 
 /// An instance as a task.
 pub(super) fn task(state: &State, instance: &Instance, has_service_ports: bool) -> Value {
-    let app = state.definition_of(instance);
+    let app = state.definition_of(instance).and_then(Spec::app);
     let place = instance.place.as_ref();
     let mut shown = json!({
         "id": instance.task_id().to_string(),
@@ -191,17 +194,14 @@ pub(super) fn task(state: &State, instance: &Instance, has_service_ports: bool) 
         "ports": place.map_or_else(Vec::new, |place| {
             place.ports.iter().copied().filter(|port| *port != 0).collect()
         }),
-        "ipAddresses": place.map_or_else(Vec::new, |place| place.addresses.clone()),
+        "ipAddresses": instance.addresses().collect::<Vec<_>>(),
         "stagedAt": place.map(|place| place.staged_at),
         "version": instance.version,
         "role": place.map(|place| &place.role),
         "localVolumes": [],
     });
     let optional = [
-        (
-            "startedAt",
-            place.and_then(|place| place.started_at).map(|at| json!(at)),
-        ),
+        ("startedAt", instance.started_at().map(|at| json!(at))),
         (
             "region",
             place
@@ -232,15 +232,14 @@ pub(super) fn task(state: &State, instance: &Instance, has_service_ports: bool) 
 }
 
 fn health_results(state: &State, instance: &Instance) -> Vec<Value> {
-    let Some(app) = state.definition_of(instance) else {
+    let Some(app) = state.definition_of(instance).and_then(Spec::app) else {
         return Vec::new();
     };
     let found = state.probes.health.get(&instance.id);
     let mut results = Vec::new();
     for (index, check) in app.health_checks.iter().enumerate() {
         if check.protocol.is_of_mesos() {
-            let is_healthy = instance.place.as_ref().and_then(|place| place.is_healthy);
-            if let Some(alive) = is_healthy {
+            if let Some(alive) = instance.is_healthy() {
                 results.push(json!({
                     "alive": alive, "consecutiveFailures": 0, "instanceId": instance.id,
                 }));
@@ -270,7 +269,7 @@ fn health_result(instance: &Instance, health: &Health) -> Value {
 fn readiness(state: &State, instances: &[&Instance]) -> Vec<Value> {
     let found = instances.iter().filter_map(|instance| {
         let readiness = state.probes.readiness.get(&instance.id)?;
-        let app = state.definition_of(instance)?;
+        let app = state.definition_of(instance)?.app()?;
         let mut result = json!({
             "name": app.readiness_checks.first()?.name,
             "taskId": instance.task_id().to_string(),
@@ -326,23 +325,25 @@ pub(super) fn deployment(state: &State, deployment: &Deployment) -> Value {
     let steps: Vec<Value> = plan
         .steps
         .iter()
-        .map(|actions| json!({"actions": actions}))
+        .map(|actions| json!({"actions": actions.iter().map(Action::shown).collect::<Vec<_>>()}))
         .collect();
     let current = plan.steps.get(deployment.step).into_iter().flatten();
     let current = current.map(|action| {
-        let instances: Vec<&Instance> = state.instances_of(&action.app).collect();
-        json!({
-            "action": action.kind,
-            "app": action.app,
-            "readinessCheckResults": readiness(state, &instances),
-        })
+        let instances: Vec<&Instance> = state.instances_of(&action.id).collect();
+        let mut shown = action.shown();
+        shown["readinessCheckResults"] = readiness(state, &instances).into();
+        shown
     });
-    let affected: BTreeSet<&PathId> = plan.affected().collect();
+    let affected = |is_pod: bool| -> BTreeSet<&PathId> {
+        let changes = plan.changes.iter();
+        let those = changes.filter(|(_, change)| change.is_pod() == is_pod);
+        those.map(|(id, _)| id).collect()
+    };
     json!({
         "id": plan.id,
         "version": plan.version,
-        "affectedApps": affected,
-        "affectedPods": [],
+        "affectedApps": affected(false),
+        "affectedPods": affected(true),
         "steps": steps,
         "currentActions": current.collect::<Vec<_>>(),
         "currentStep": deployment.step + 1,

@@ -9,7 +9,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
     clippy::trivially_copy_pass_by_ref,
     reason = "the form that serde asks for"
 )]
-pub(super) fn write<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn write<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if value.fract() == 0.0 && value.abs() < EXACT {
         #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough")]
         serializer.serialize_i64(*value as i64)

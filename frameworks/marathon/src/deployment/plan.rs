@@ -1,14 +1,13 @@
 //! The plan of a deployment: steps one after the other, in each of which apps
-//! change side by side.
+//! and pods change side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
 use crate::path_id::PathId;
 use crate::root::{Cycle, Dependencies, Root};
+use crate::spec::Spec;
 use crate::timestamp::Timestamp;
 
 /// A deployment: what changes, and in which order.
@@ -18,46 +17,76 @@ pub struct Plan {
     pub id: String,
     /// The version of everything that it leads to.
     pub version: Timestamp,
-    /// The apps that change: what they were, what they are to be.
+    /// The apps and pods that change: what they were, what they are to be.
     pub changes: BTreeMap<PathId, Change>,
     /// What is done, step by step.
     pub steps: Vec<Vec<Action>>,
 }
 
-/// What an app was before a deployment, and what it is to be after it.
+/// What an app or pod was before a deployment, and what it is to be after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Nothing, when it is new.
-    pub from: Option<Arc<App>>,
+    pub from: Option<Spec>,
     /// Nothing, when it goes.
-    pub to: Option<Arc<App>>,
+    pub to: Option<Spec>,
 }
 
-/// What becomes of one app in a step.
+/// What becomes of one app or pod in a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
     /// What is done.
-    #[serde(rename = "action")]
     pub kind: Kind,
-    /// The app.
-    pub app: PathId,
+    /// To which app or pod.
+    pub id: PathId,
+    /// Whether that is a pod.
+    pub is_pod: bool,
 }
 
-/// What can become of an app.
+/// What can become of an app or pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// It is made, without instances yet.
-    #[serde(rename = "StartApplication")]
     Start,
     /// All its instances end, and it goes.
-    #[serde(rename = "StopApplication")]
     Stop,
     /// Instances are added or taken.
-    #[serde(rename = "ScaleApplication")]
     Scale,
     /// Every instance is replaced.
-    #[serde(rename = "RestartApplication")]
     Restart,
+}
+
+impl Action {
+    /// Its name as the API has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match (self.kind, self.is_pod) {
+            (Kind::Start, false) => "StartApplication",
+            (Kind::Stop, false) => "StopApplication",
+            (Kind::Scale, false) => "ScaleApplication",
+            (Kind::Restart, false) => "RestartApplication",
+            (Kind::Start, true) => "StartPod",
+            (Kind::Stop, true) => "StopPod",
+            (Kind::Scale, true) => "ScalePod",
+            (Kind::Restart, true) => "RestartPod",
+        }
+    }
+
+    /// As the API shows it.
+    #[must_use]
+    pub fn shown(&self) -> serde_json::Value {
+        let field = if self.is_pod { "pod" } else { "app" };
+        serde_json::json!({"action": self.name(), field: self.id})
+    }
+}
+
+impl Change {
+    /// Whether it is a pod that changes.
+    #[must_use]
+    pub fn is_pod(&self) -> bool {
+        let spec = self.to.as_ref().or(self.from.as_ref());
+        spec.is_some_and(|spec| spec.pod().is_some())
+    }
 }
 
 impl Plan {
@@ -77,7 +106,7 @@ impl Plan {
         })
     }
 
-    /// The apps that change.
+    /// The apps and pods that change.
     pub fn affected(&self) -> impl Iterator<Item = &PathId> {
         self.changes.keys()
     }
@@ -101,12 +130,11 @@ impl Plan {
         for (id, change) in &self.changes {
             match &change.from {
                 Some(before) => {
-                    let mut app = App::clone(before);
-                    app.version = version;
-                    root.put_app(app, version);
+                    let info = before.version_info();
+                    root.put(before.renamed(version, info), version);
                 }
                 None => {
-                    root.remove_app(id, version);
+                    root.remove(id, version);
                 }
             }
         }
@@ -116,46 +144,45 @@ impl Plan {
 
 fn changes(from: &Root, to: &Root) -> BTreeMap<PathId, Change> {
     let mut changes = BTreeMap::new();
-    for app in to.apps() {
-        let before = from.app(&app.id);
-        let is_same =
-            before.is_some_and(|before| Arc::ptr_eq(before, app) || is_unchanged(before, app));
-        if !is_same {
+    for spec in to.specs() {
+        let before = from.spec(spec.id());
+        if !before.is_some_and(|before| is_unchanged(before, spec)) {
             let change = Change {
                 from: before.cloned(),
-                to: Some(Arc::clone(app)),
+                to: Some(spec.clone()),
             };
-            changes.insert(app.id.clone(), change);
+            changes.insert(spec.id().clone(), change);
         }
     }
-    for app in from.apps().filter(|app| to.app(&app.id).is_none()) {
+    for spec in from.specs().filter(|spec| to.spec(spec.id()).is_none()) {
         let change = Change {
-            from: Some(Arc::clone(app)),
+            from: Some(spec.clone()),
             to: None,
         };
-        changes.insert(app.id.clone(), change);
+        changes.insert(spec.id().clone(), change);
     }
     changes
 }
 
-fn is_unchanged(before: &App, app: &App) -> bool {
-    before.instances == app.instances && !is_replaced(before, app)
+fn is_unchanged(before: &Spec, spec: &Spec) -> bool {
+    before.is_very(spec) || (before.instances() == spec.instances() && !is_replaced(before, spec))
 }
 
-fn is_replaced(before: &App, app: &App) -> bool {
-    before.is_upgrade(app) || before.needs_restart(app)
+fn is_replaced(before: &Spec, spec: &Spec) -> bool {
+    before.is_upgrade(spec) || before.needs_restart(spec)
 }
 
 fn steps(changes: &BTreeMap<PathId, Change>, to: &Root) -> Result<Vec<Vec<Action>>, Cycle> {
-    let action = |kind, app: &PathId| Action {
+    let action = |kind, (id, change): (&PathId, &Change)| Action {
         kind,
-        app: app.clone(),
+        id: id.clone(),
+        is_pod: change.is_pod(),
     };
     let stops = changes.iter().filter(|(_, change)| change.to.is_none());
     let starts = changes.iter().filter(|(_, change)| change.from.is_none());
     let mut steps = vec![
-        stops.map(|(id, _)| action(Kind::Stop, id)).collect(),
-        starts.map(|(id, _)| action(Kind::Start, id)).collect(),
+        stops.map(|it| action(Kind::Stop, it)).collect(),
+        starts.map(|it| action(Kind::Start, it)).collect(),
     ];
     let classes = Dependencies::of(to).classes()?;
     let used: BTreeSet<usize> = changes
@@ -168,12 +195,12 @@ fn steps(changes: &BTreeMap<PathId, Change>, to: &Root) -> Result<Vec<Vec<Action
             .iter()
             .filter(|(id, _)| classes.get(id) == Some(&class));
         let actions = members.filter_map(|(id, change)| {
-            let app = change.to.as_ref()?;
+            let spec = change.to.as_ref()?;
             let kind = match &change.from {
-                Some(before) if app.instances > 0 && is_replaced(before, app) => Kind::Restart,
+                Some(before) if spec.instances() > 0 && is_replaced(before, spec) => Kind::Restart,
                 _ => Kind::Scale,
             };
-            Some(action(kind, id))
+            Some(action(kind, (id, change)))
         });
         steps.push(actions.collect());
     }

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use crate::deployment::{Kind, Plan};
+use crate::deployment::{Action, Kind, Plan};
 use crate::path_id::PathId;
+use crate::spec::Spec;
 use crate::state::Change;
 
 use super::Step;
@@ -58,8 +59,8 @@ impl Step<'_> {
     /// What is to become of an app, as far as deployments have come.
     pub(super) fn aim(&self, app: &PathId) -> Aim {
         let Some(deployment) = self.state.deployment_of(app) else {
-            return match self.state.root.app(app) {
-                Some(app) => Aim::Scale(app.clone()),
+            return match self.state.root.spec(app) {
+                Some(spec) => Aim::Scale(spec.clone()),
                 None => Aim::Stop,
             };
         };
@@ -139,13 +140,13 @@ pub(super) enum Aim {
     /// It ends.
     Stop,
     /// So many run, of whichever version.
-    Scale(std::sync::Arc<crate::app::App>),
+    Scale(Spec),
     /// So many run, of this version.
-    Replace(std::sync::Arc<crate::app::App>),
+    Replace(Spec),
 }
 
 pub(super) fn plan_json(plan: &Plan) -> serde_json::Value {
-    let steps = plan.steps.iter().map(|actions| json!({"actions": actions}));
+    let steps = (0..plan.steps.len()).map(|step| step_json(plan, step));
     json!({
         "id": plan.id,
         "version": plan.version,
@@ -154,5 +155,6 @@ pub(super) fn plan_json(plan: &Plan) -> serde_json::Value {
 }
 
 fn step_json(plan: &Plan, step: usize) -> serde_json::Value {
-    json!({"actions": plan.steps.get(step).cloned().unwrap_or_default()})
+    let actions = plan.steps.get(step).into_iter().flatten();
+    json!({"actions": actions.map(Action::shown).collect::<Vec<_>>()})
 }

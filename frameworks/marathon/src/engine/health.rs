@@ -1,5 +1,6 @@
 //! Asks instances how they are, when it is time, and draws conclusions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,6 +10,7 @@ use crate::effects::{Probe, ProbeKind};
 use crate::instance::{Condition, Instance};
 use crate::path_id::PathId;
 use crate::probes::{Health, Outcome, Readiness, Response};
+use crate::spec::Spec;
 
 use super::Step;
 use super::deploy::Aim;
@@ -31,7 +33,8 @@ impl Step<'_> {
             .cloned()
             .collect();
         for instance in running {
-            let Some(app) = self.state.definition_of(&instance).cloned() else {
+            // Containers of pods are asked by their executors.
+            let Some(app) = self.app_of(&instance) else {
                 continue;
             };
             self.probe_health(&instance, &app);
@@ -39,6 +42,11 @@ impl Step<'_> {
                 self.probe_readiness(&instance, &app);
             }
         }
+    }
+
+    fn app_of(&self, instance: &Instance) -> Option<Arc<App>> {
+        let spec = self.state.definition_of(instance);
+        spec.and_then(Spec::app).cloned()
     }
 
     fn probe_health(&mut self, instance: &Instance, app: &App) {
@@ -136,7 +144,7 @@ impl Step<'_> {
         else {
             return;
         };
-        let Some(app) = self.state.definition_of(&instance).cloned() else {
+        let Some(app) = self.app_of(&instance) else {
             return;
         };
         self.touched.insert(instance.app.clone());
@@ -146,12 +154,19 @@ impl Step<'_> {
         }
     }
 
-    fn health_found(&mut self, instance: &Instance, app: &App, index: usize, outcome: &Outcome) {
+    fn health_found(
+        &mut self,
+        instance: &Instance,
+        app: &Arc<App>,
+        index: usize,
+        outcome: &Outcome,
+    ) {
         let Some(check) = app.health_checks.get(index) else {
             return;
         };
-        let before = self.state.probes.wellness(instance, app);
-        let started_at = instance.place.as_ref().and_then(|place| place.started_at);
+        let spec = Spec::App(app.clone());
+        let before = self.state.probes.wellness(instance, &spec);
+        let started_at = instance.started_at();
         let verdict = outcome.verdict(check);
         let found = self.state.probes.health.entry(instance.id.clone());
         let health = found.or_default().entry(index).or_default();
@@ -176,7 +191,7 @@ impl Step<'_> {
                 }),
             );
         }
-        if self.state.probes.wellness(instance, app) != before {
+        if self.state.probes.wellness(instance, &spec) != before {
             self.tell(
                 "health_status_changed_event",
                 json!({
@@ -277,7 +292,7 @@ fn address(
         .any(|network| network.mode == NetworkMode::Container)
         && mapping.is_none_or(|mapping| mapping.host_port.is_none());
     if is_inside {
-        let address = place.addresses.first()?.ip_address.clone();
+        let address = instance.addresses().next()?.ip_address.clone();
         let port = fixed.or(mapping.map(|mapping| mapping.container_port))?;
         return Some((address, port));
     }

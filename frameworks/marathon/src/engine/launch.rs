@@ -1,20 +1,19 @@
 //! Finds offers for the instances that wait, and gives back what nobody needs.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use mesos_sdk::placement::{
     Constraint, Demand, Gpus, Launch, Place as OfferPlace, Placement, Placer, Port, Running,
     Source, value_text,
 };
-use mesos_sdk::v1;
+use mesos_sdk::{operation, v1};
 
-use crate::app::App;
 use crate::effects::Call;
 use crate::input::AcceptedRoles;
 use crate::instance::{Condition, InstanceId, Place};
 use crate::path_id::PathId;
 use crate::queue::{Looked, Waiting};
+use crate::spec::Spec;
 use crate::state::HeldOffer;
 use crate::timestamp::Timestamp;
 
@@ -22,16 +21,16 @@ use super::Step;
 use super::deploy::Aim;
 use super::task;
 
-/// Instances of one app and version that wait for nothing but offers.
+/// Instances of one app or pod and version that wait for nothing but offers.
 struct Group {
-    app: Arc<App>,
+    spec: Spec,
     version: Timestamp,
     count: u32,
 }
 
 impl Group {
     fn key(&self) -> (PathId, Timestamp) {
-        (self.app.id.clone(), self.version)
+        (self.spec.id().clone(), self.version)
     }
 }
 
@@ -70,9 +69,9 @@ impl Step<'_> {
                 continue;
             }
             let versions = self.state.versions.get(id);
-            if let Some(app) = versions.and_then(|versions| versions.get(version)) {
+            if let Some(spec) = versions.and_then(|versions| versions.get(version)) {
                 groups.push(Group {
-                    app: app.clone(),
+                    spec: spec.clone(),
                     version: *version,
                     count: u32::try_from(instances.len()).unwrap_or(u32::MAX),
                 });
@@ -85,7 +84,7 @@ impl Step<'_> {
     }
 
     fn note_who_waits(&mut self, groups: &[Group]) {
-        let waiting: BTreeSet<&PathId> = groups.iter().map(|group| &group.app.id).collect();
+        let waiting: BTreeSet<&PathId> = groups.iter().map(|group| group.spec.id()).collect();
         let is_waiting =
             |app: &PathId| waiting.contains(app) || self.state.delays.contains_key(app);
         self.state.queue.waiting.retain(|app, _| is_waiting(app));
@@ -101,7 +100,7 @@ impl Step<'_> {
     fn match_offers(&mut self, mut groups: Vec<Group>) {
         let newest = self.state.offers.last_number();
         let seen = |group: &Group| {
-            let waiting = self.state.queue.waiting.get(&group.app.id);
+            let waiting = self.state.queue.waiting.get(group.spec.id());
             waiting.map_or(0, |waiting| waiting.exhausted(group.version))
         };
         groups.retain(|group| seen(group) < newest);
@@ -122,9 +121,9 @@ impl Step<'_> {
         let (numbers, offers): (Vec<u64>, Vec<&HeldOffer>) = held.into_iter().unzip();
         let mut running = Vec::new();
         for group in &groups {
-            running.extend(self.running(&group.app, &offers));
+            running.extend(self.running(&group.spec, &offers));
         }
-        let demands = groups.iter().map(|it| self.demand(&it.app, it.count));
+        let demands = groups.iter().map(|it| self.demand(&it.spec, it.count));
         let demands: Vec<Demand> = demands.collect();
         let seed = self.state.seed ^ self.state.ids_made;
         let placement = Placer::spread()
@@ -148,7 +147,7 @@ impl Step<'_> {
             used[launch.demand].extend(&launch.offers);
         }
         for (index, (group, used)) in groups.iter().zip(used).enumerate() {
-            let Some(waiting) = self.state.queue.waiting.get_mut(&group.app.id) else {
+            let Some(waiting) = self.state.queue.waiting.get_mut(group.spec.id()) else {
                 continue;
             };
             let is_short = placement.missing(index) > 0;
@@ -162,9 +161,9 @@ impl Step<'_> {
         }
     }
 
-    fn demand(&self, app: &App, count: u32) -> Demand {
+    fn demand(&self, spec: &Spec, count: u32) -> Demand {
         let source = match (
-            &app.accepted_resource_roles,
+            spec.accepted_resource_roles(),
             self.state.settings.defaults.accepted_roles,
         ) {
             (Some(roles), _) => match (roles.iter().any(|it| it == "*"), roles.len()) {
@@ -176,23 +175,22 @@ impl Step<'_> {
             (None, AcceptedRoles::Unreserved) => Source::Unreserved,
             (None, AcceptedRoles::Reserved) => Source::Reserved,
         };
-        let constraints = app.constraints.iter();
-        let constraints = constraints.filter_map(|parts| Constraint::parse(parts).ok());
-        let mut demand = Demand::new(app.id.to_string())
+        let constraints = spec.constraints();
+        let constraints = constraints
+            .iter()
+            .filter_map(|parts| Constraint::parse(parts).ok());
+        let total = task::total(spec);
+        let mut demand = Demand::new(spec.id().to_string())
             .count(count)
-            .cpus(app.cpus)
-            .mem_mib(app.mem)
-            .disk_mib(app.disk)
-            .gpus(f64::from(app.gpus))
+            .cpus(total.cpus)
+            .mem_mib(total.mem)
+            .disk_mib(total.disk)
+            .gpus(f64::from(total.gpus))
             .gpu_agents(Gpus::Restricted)
-            .role(app.role.clone())
+            .role(spec.role())
             .source(source)
             .constraints(constraints);
-        if task::has_custom_executor(app) {
-            let own = app.executor_resources.unwrap_or_default();
-            demand = demand.cpus(own.cpus).mem_mib(own.mem).disk_mib(own.disk);
-        }
-        for port in host_ports(app).into_iter().flatten() {
+        for port in spec.host_ports().into_iter().flatten() {
             demand = demand.port(match port {
                 0 => Port::Any,
                 port => Port::Fixed(port),
@@ -202,11 +200,12 @@ impl Step<'_> {
     }
 
     /// The instances that constraints look at: those like the new ones. While
-    /// an app is being replaced its old instances are about to go.
-    fn running(&self, app: &App, offers: &[&HeldOffer]) -> Vec<Running> {
-        let replaced = matches!(self.aim(&app.id), Aim::Replace(_));
-        let config = app.version_info.last_config_change_at;
-        let offered: BTreeSet<&str> = match counts_instances(app) {
+    /// they are being replaced the old ones are about to go.
+    fn running(&self, spec: &Spec, offers: &[&HeldOffer]) -> Vec<Running> {
+        let id = spec.id();
+        let replaced = matches!(self.aim(id), Aim::Replace(_));
+        let config = spec.config();
+        let offered: BTreeSet<&str> = match counts_instances(spec) {
             true => BTreeSet::new(),
             false => offers
                 .iter()
@@ -214,13 +213,13 @@ impl Step<'_> {
                 .collect(),
         };
         self.state
-            .instances_of(&app.id)
+            .instances_of(id)
             .filter(|it| it.is_active() && it.config >= config)
-            .filter(|it| !replaced || it.version == app.version)
+            .filter(|it| !replaced || it.version == spec.version())
             .filter_map(|it| it.place.as_ref())
             // Without such constraints, others are nothing to keep away from.
             .filter(|place| offered.is_empty() || offered.contains(place.agent_id.as_str()))
-            .map(|place| Running::new(app.id.to_string(), offer_place(place)))
+            .map(|place| Running::new(id.to_string(), offer_place(place)))
             .collect()
     }
 
@@ -236,21 +235,18 @@ impl Step<'_> {
         let Some(offer) = used.first().map(|held| &held.offer) else {
             return;
         };
-        let mut tasks = Vec::new();
+        let mut operations = Operations::default();
         for launch in launches {
             let group = &groups[launch.demand];
             let waiting = self.state.waiting.get(&group.key());
             // Whoever is sent waits no more, so this is another one each time.
-            let first = waiting.and_then(BTreeSet::first).cloned();
-            tasks.extend(first.map(|id| self.send(&id, &group.app, launch, offer)));
+            if let Some(id) = waiting.and_then(BTreeSet::first).cloned() {
+                self.send(&id, &group.spec, launch, offer, &mut operations);
+            }
         }
         self.effects.calls.push(Call::Accept {
             offers,
-            operations: vec![v1::offer::Operation {
-                r#type: Some(v1::offer::operation::Type::Launch.into()),
-                launch: Some(v1::offer::operation::Launch { task_infos: tasks }),
-                ..v1::offer::Operation::default()
-            }],
+            operations: operations.in_order(),
         });
     }
 
@@ -258,12 +254,13 @@ impl Step<'_> {
     fn send(
         &mut self,
         id: &InstanceId,
-        app: &App,
+        spec: &Spec,
         launch: &Launch,
         offer: &v1::Offer,
-    ) -> v1::TaskInfo {
+        operations: &mut Operations,
+    ) {
         let mut drawn = launch.ports.iter().copied();
-        let ports = host_ports(app).into_iter();
+        let ports = spec.host_ports().into_iter();
         let ports = ports.map(|port| port.and_then(|_| drawn.next()).unwrap_or(0));
         let of_offer = OfferPlace::of(offer);
         let place = Place {
@@ -278,21 +275,27 @@ impl Step<'_> {
                 .collect(),
             role: launch.role.clone(),
             ports: ports.collect(),
-            addresses: Vec::new(),
             staged_at: self.now,
-            started_at: None,
-            is_healthy: None,
             lost_at: None,
         };
-        let mut instance = self.state.instances[id].clone();
-        instance.place = Some(place);
+        let instance = self.state.instances[id].clone();
+        let instance = instance.placed(place, spec.containers());
         self.state.launch_tokens = self.state.launch_tokens.saturating_sub(1);
-        let enforces = self.state.root.enforced_role(&app.id).is_some();
-        let info = task::info(app, &instance, launch, enforces, &self.state.settings);
+        let enforces = self.state.root.enforced_role(spec.id()).is_some();
+        let settings = &self.state.settings;
+        match spec {
+            Spec::App(app) => {
+                let info = task::info(app, &instance, launch, enforces, settings);
+                operations.tasks.push(info);
+            }
+            Spec::Pod(pod) => {
+                let group = task::group(pod, &instance, launch, enforces, settings);
+                operations.groups.push(group);
+            }
+        }
         self.note(instance, Condition::Provisioned);
         let due = self.now.after(self.state.settings.launch_confirm_timeout);
-        self.look_again(&app.id, due);
-        info
+        self.look_again(spec.id(), due);
     }
 
     fn give_back_old_offers(&mut self) {
@@ -327,7 +330,7 @@ impl Step<'_> {
         let waiting = self.state.waiting.keys();
         let wanted: BTreeSet<String> = waiting
             .filter_map(|(id, version)| self.state.versions.get(id)?.get(version))
-            .map(|app| app.role.clone())
+            .map(|spec| spec.role().to_owned())
             .collect();
         for role in self.state.roles() {
             let is_suppressed = self.state.suppressed.contains(&role);
@@ -353,22 +356,25 @@ impl Step<'_> {
     }
 }
 
-/// Whether a constraint of the app looks at its other instances.
-fn counts_instances(app: &App) -> bool {
-    let operators = app.constraints.iter().filter_map(|parts| parts.get(1));
+/// Whether a constraint looks at other instances.
+fn counts_instances(spec: &Spec) -> bool {
+    let constraints = spec.constraints();
+    let operators = constraints.iter().filter_map(|parts| parts.get(1));
     let mut operators = operators.map(String::as_str);
     operators.any(|operator| !matches!(operator, "LIKE" | "UNLIKE" | "IS"))
 }
 
-/// The host ports of an app, in the order of its ports: 0 is any, and nothing
-/// where a port has none on the host.
-fn host_ports(app: &App) -> Vec<Option<u16>> {
-    if app.has_host_network() {
-        let definitions = app.port_definitions.iter().flatten();
-        let fixed = |port| if app.require_ports { port } else { 0 };
-        definitions.map(|it| Some(fixed(it.port))).collect()
-    } else {
-        app.port_mappings().iter().map(|it| it.host_port).collect()
+/// What is done with the offers of one agent.
+#[derive(Default)]
+struct Operations {
+    tasks: Vec<v1::TaskInfo>,
+    groups: Vec<v1::offer::Operation>,
+}
+
+impl Operations {
+    fn in_order(self) -> Vec<v1::offer::Operation> {
+        let launch = (!self.tasks.is_empty()).then(|| operation::launch(self.tasks).into());
+        launch.into_iter().chain(self.groups).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod group;
 mod kill;
+mod pod;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::input::{AppInput, Said, complete};
 use crate::path_id::PathId;
 use crate::request::{Deployed, Refusal, Reply, Request};
 use crate::root::{Root, ServicePorts};
+use crate::spec::Spec;
 use crate::state::{Change, State};
 use crate::timestamp::Timestamp;
 use crate::validate::validate;
@@ -31,6 +33,9 @@ impl Step<'_> {
                 force,
             } => self.update_apps(id, inputs, is_partial, may_create, force),
             Request::DeleteApp { id, force } => self.delete_app(&id, force),
+            Request::CreatePod { input, force } => self.create_pod(*input, force),
+            Request::UpdatePod { id, input, force } => self.update_pod(&id, *input, force),
+            Request::DeletePod { id, force } => self.delete_pod(&id, force),
             Request::Restart { id, force } => self.restart(&id, force),
             Request::UpdateGroup {
                 id,
@@ -64,15 +69,11 @@ impl Step<'_> {
 
     fn create_app(&mut self, input: AppInput, force: bool) -> Result<Reply, Refusal> {
         let id = app_id(&input, &PathId::root())?;
-        if self.state.root.app(&id).is_some() {
-            return Err(Refusal::Exists(format!(
-                "An app with id [{id}] already exists."
-            )));
-        }
+        self.is_free(&id)?;
         let version = self.version();
         let mut root = self.state.root.clone();
         let app = self.state.made(&root, &id, input, version, "")?;
-        root.put_app(app, version);
+        root.put(app, version);
         let mut deployed = self.deploy(root, version, force)?;
         deployed.is_new = true;
         deployed.app = self.state.root.app(&id).cloned();
@@ -101,8 +102,11 @@ impl Step<'_> {
                 Some(id) => id.clone(),
                 None => app_id(&input, &PathId::root())?,
             };
+            if root.pod(&id).is_some() {
+                return Err(exists("pod", &id));
+            }
             let before = root.app(&id).cloned();
-            let app = match before {
+            let spec: Spec = match before {
                 None if !may_create => return Err(no_app(&id)),
                 None if input.is_rollback() => return Err(no_app(&id)),
                 None => {
@@ -113,7 +117,7 @@ impl Step<'_> {
                     .state
                     .changed(&root, &before, input, is_partial, version, &path)?,
             };
-            root.put_app(app, version);
+            root.put(spec, version);
         }
         let mut deployed = self.deploy(root, version, force)?;
         deployed.is_new = is_new;
@@ -124,17 +128,16 @@ impl Step<'_> {
     fn delete_app(&mut self, id: &PathId, force: bool) -> Result<Reply, Refusal> {
         let version = self.version();
         let mut root = self.state.root.clone();
-        root.remove_app(id, version).ok_or_else(|| no_app(id))?;
+        root.app(id).ok_or_else(|| no_app(id))?;
+        root.remove(id, version);
         self.deploy(root, version, force).map(Reply::Deployed)
     }
 
     fn restart(&mut self, id: &PathId, force: bool) -> Result<Reply, Refusal> {
         let version = self.version();
         let mut root = self.state.root.clone();
-        let mut app = App::clone(root.app(id).ok_or_else(|| no_app(id))?);
-        app.version = version;
-        app.version_info.last_scaling_at = version;
-        root.put_app(app, version);
+        let app = Spec::App(root.app(id).ok_or_else(|| no_app(id))?.clone());
+        root.put(app.scaled(app.instances(), version), version);
         self.deploy(root, version, force).map(Reply::Deployed)
     }
 
@@ -172,7 +175,7 @@ impl Step<'_> {
     ) -> Result<Deployed, Refusal> {
         self.state.assign_ports(&mut root)?;
         if let Some(max) = self.state.settings.max_apps
-            && root.apps().count() > max
+            && root.specs().count() > max
         {
             let mut wrong = Violations::new();
             wrong.add(
@@ -195,6 +198,7 @@ impl Step<'_> {
             version,
             is_new: false,
             app: None,
+            pod: None,
         };
         self.tell(
             "group_change_success",
@@ -202,6 +206,14 @@ impl Step<'_> {
         );
         self.begin(plan);
         Ok(deployed)
+    }
+
+    /// Whether nothing has this path yet.
+    fn is_free(&self, id: &PathId) -> Result<(), Refusal> {
+        match self.state.root.spec(id) {
+            Some(spec) => Err(exists(spec.kind(), id)),
+            None => Ok(()),
+        }
     }
 
     /// Deployments that change the same apps are in the way.
@@ -247,13 +259,14 @@ impl Step<'_> {
         self.state.root = root.clone();
         for (id, change) in &plan.changes {
             match &change.to {
-                Some(app) => {
-                    self.change(Change::Version(id.clone(), app.version, Some(app.clone())));
-                    self.change(Change::App(id.clone(), Some(app.version)));
+                Some(spec) => {
+                    let version = spec.version();
+                    self.change(Change::Version(id.clone(), version, Some(spec.clone())));
+                    self.change(Change::Wanted(id.clone(), Some(version)));
                     self.prune_versions(id);
                 }
                 None => {
-                    self.change(Change::App(id.clone(), None));
+                    self.change(Change::Wanted(id.clone(), None));
                     if self.state.failures.contains_key(id) {
                         self.change(Change::Failure(id.clone(), None));
                     }
@@ -275,7 +288,7 @@ impl Step<'_> {
             return;
         }
         let mut kept: Vec<Timestamp> = self.state.instances_of(id).map(|it| it.version).collect();
-        kept.extend(self.state.root.app(id).map(|app| app.version));
+        kept.extend(self.state.root.spec(id).map(Spec::version));
         let old = versions.keys().filter(|version| !kept.contains(version));
         let old: Vec<Timestamp> = old.take(surplus).copied().collect();
         for version in old {
@@ -288,9 +301,21 @@ pub(super) fn no_app(id: &PathId) -> Refusal {
     Refusal::NotFound(format!("App '{id}' does not exist"))
 }
 
+fn exists(kind: &str, id: &PathId) -> Refusal {
+    Refusal::Exists(match kind {
+        "app" => format!("An app with id [{id}] already exists."),
+        _ => format!("A {kind} with id [{id}] already exists."),
+    })
+}
+
 fn app_id(input: &AppInput, base: &PathId) -> Result<PathId, Refusal> {
+    named(input.id.as_deref(), base)
+}
+
+/// The path that an app or pod is to have.
+fn named(id: Option<&str>, base: &PathId) -> Result<PathId, Refusal> {
     let mut wrong = Violations::new();
-    match input.id.as_deref().map(|id| PathId::parse(id, base)) {
+    match id.map(|id| PathId::parse(id, base)) {
         Some(Ok(id)) => return Ok(id),
         Some(Err(error)) => wrong.add("/id", error.to_string()),
         None => wrong.add("/id", "error.path.missing"),
@@ -308,9 +333,7 @@ impl State {
         version: Timestamp,
         path: &str,
     ) -> Result<App, Refusal> {
-        let role = root
-            .enforced_role(id)
-            .unwrap_or_else(|| self.settings.defaults.role.clone());
+        let role = self.default_role(root, id);
         let base = App::new(id.clone(), &role, version);
         self.checked(root, input, base, path)
     }
@@ -324,11 +347,11 @@ impl State {
         is_partial: bool,
         version: Timestamp,
         path: &str,
-    ) -> Result<Arc<App>, Refusal> {
+    ) -> Result<Spec, Refusal> {
         let app = if input.is_rollback() {
             let wanted = input.version.unwrap_or_default();
             let versions = self.versions.get(&before.id);
-            let old = versions.and_then(|versions| versions.get(&wanted));
+            let old = versions.and_then(|versions| versions.get(&wanted)?.app());
             App::clone(old.ok_or_else(|| {
                 Refusal::NotFound(format!(
                     "App '{}' with version '{wanted}' does not exist",
@@ -340,7 +363,7 @@ impl State {
         } else {
             self.made(root, &before.id, input, version, path)?
         };
-        Ok(with_version(before, app, version))
+        Ok(with_version(&before.clone().into(), app.into(), version))
     }
 
     fn checked(&self, root: &Root, input: AppInput, base: App, path: &str) -> Result<App, Refusal> {
@@ -364,23 +387,27 @@ impl State {
         let mut app = input.over(base).map_err(at)?;
         complete(&mut app, said, &self.settings.defaults).map_err(at)?;
         validate(&app, self.settings.features).map_err(at)?;
-        let expected = root.enforced_role(&app.id);
-        let own = app.id.top_level().unwrap_or_default();
-        let default = &self.settings.defaults.role;
-        let is_allowed = match &expected {
-            Some(role) => app.role == *role,
-            None => app.role == *default || app.role == own,
-        };
-        if !is_allowed {
-            let mut wrong = Violations::new();
-            let names = match &expected {
-                Some(role) => role.clone(),
-                None => format!("{default},{own}"),
-            };
-            wrong.add("/role", format!("is not one of ({names})"));
-            return Err(at(wrong));
-        }
+        self.check_role(root, &app.id, &app.role).map_err(at)?;
         Ok(app)
+    }
+
+    /// The role of an app or pod is that of its group, or the default.
+    fn check_role(&self, root: &Root, id: &PathId, role: &str) -> Result<(), Violations> {
+        let own = id.top_level().unwrap_or_default();
+        let default = &self.settings.defaults.role;
+        let (is_allowed, names) = match root.enforced_role(id) {
+            Some(expected) => (role == expected, expected),
+            None => (role == default || role == own, format!("{default},{own}")),
+        };
+        let mut wrong = Violations::new();
+        wrong.require(is_allowed, "/role", format!("is not one of ({names})"));
+        wrong.into_result()
+    }
+
+    /// The role of an app or pod that says none.
+    fn default_role(&self, root: &Root, id: &PathId) -> String {
+        root.enforced_role(id)
+            .unwrap_or_else(|| self.settings.defaults.role.clone())
     }
 
     /// Every port by which proxies know apps gets a number.
@@ -405,32 +432,27 @@ impl State {
                     Refusal::Invalid(wrong)
                 })?;
             let id = app.id.clone();
-            root.set_app(&id, Some(Arc::new(app)));
+            root.set(&id, Some(app.into()));
         }
         Ok(())
     }
 }
 
-/// The app with the version that its change makes; unchanged, as it was.
-fn with_version(before: &Arc<App>, mut app: App, version: Timestamp) -> Arc<App> {
-    keep_service_ports(before, &mut app);
-    let is_upgrade = before.is_upgrade(&app);
-    if !is_upgrade && before.instances == app.instances {
+/// The app or pod with the version that its change makes; unchanged, as it was.
+fn with_version(before: &Spec, mut spec: Spec, version: Timestamp) -> Spec {
+    if let (Spec::App(before), Spec::App(app)) = (before, &mut spec) {
+        keep_service_ports(before, Arc::make_mut(app));
+    }
+    let is_upgrade = before.is_upgrade(&spec);
+    if !is_upgrade && before.instances() == spec.instances() {
         return before.clone();
     }
-    app.version = version;
-    app.version_info = if is_upgrade {
-        VersionInfo {
-            last_scaling_at: version,
-            last_config_change_at: version,
-        }
-    } else {
-        VersionInfo {
-            last_scaling_at: version,
-            ..before.version_info
-        }
+    let last_config_change_at = if is_upgrade { version } else { before.config() };
+    let info = VersionInfo {
+        last_scaling_at: version,
+        last_config_change_at,
     };
-    Arc::new(app)
+    spec.renamed(version, info)
 }
 
 /// Service ports that nobody asked for stay what they were, so that saying the

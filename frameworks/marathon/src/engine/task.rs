@@ -1,4 +1,9 @@
-//! What the master is told to run for an instance.
+//! What the master is told to run for an instance: here of an app, in
+//! `task/pod.rs` of a pod.
+
+mod pod;
+
+pub(super) use pod::group;
 
 use std::collections::BTreeMap;
 
@@ -6,17 +11,43 @@ use mesos_sdk::placement::Launch;
 use mesos_sdk::v1;
 
 use crate::app::{
-    App, Container, ContainerKind, EnvValue, HealthCheck, HealthProtocol, Limit, NetworkMode,
-    PortMapping, VolumeMode,
+    App, Artifact, Container, ContainerKind, EnvValue, HealthCheck, HealthProtocol, Limit,
+    NetworkMode, PortMapping, ResourceLimits, Secret, VolumeMode,
 };
 use crate::instance::Instance;
+use crate::pod::Resources;
+use crate::spec::Spec;
 use crate::state::Settings;
 
 /// The longest value of the environment that tells of a label.
 const MAX_LABEL: usize = 512;
 
-pub(super) fn has_custom_executor(app: &App) -> bool {
+fn has_custom_executor(app: &App) -> bool {
     !app.executor.is_empty() && app.executor != "//cmd"
+}
+
+/// What an instance asks for, its executor included.
+pub(super) fn total(spec: &Spec) -> Resources {
+    let app = match spec {
+        Spec::App(app) => app,
+        Spec::Pod(pod) => return pod.total(),
+    };
+    let own = Resources {
+        cpus: app.cpus,
+        mem: app.mem,
+        disk: app.disk,
+        gpus: app.gpus,
+    };
+    if !has_custom_executor(app) {
+        return own;
+    }
+    let of_executor = app.executor_resources.unwrap_or_default();
+    own.and(Resources {
+        cpus: of_executor.cpus,
+        mem: of_executor.mem,
+        disk: of_executor.disk,
+        gpus: 0,
+    })
 }
 
 /// The task of an instance that was placed.
@@ -65,7 +96,7 @@ pub(super) fn info(
                         .saturating_mul(1_000_000_000),
                 }),
             }),
-        limits: limits(app),
+        limits: limits_of(app.resource_limits.unwrap_or_default()),
         ..v1::TaskInfo::default()
     };
     if has_custom_executor(app) {
@@ -88,12 +119,14 @@ pub(super) fn info(
     info
 }
 
-/// Takes these amounts out of what a task has been given, for its executor.
+/// Takes these amounts out of what an instance has been given, for one part of
+/// it. Volumes are left alone.
 fn split(resources: &mut Vec<v1::Resource>, amounts: &[(&str, f64)]) -> Vec<v1::Resource> {
     let mut taken = Vec::new();
     for (name, amount) in amounts {
         let mut missing = *amount;
-        for resource in resources.iter_mut().filter(|it| it.name == *name) {
+        let plain = |it: &&mut v1::Resource| it.name == *name && it.disk.is_none();
+        for resource in resources.iter_mut().filter(plain) {
             let Some(scalar) = resource.scalar.as_mut().filter(|_| missing > 0.0) else {
                 continue;
             };
@@ -110,15 +143,8 @@ fn split(resources: &mut Vec<v1::Resource>, amounts: &[(&str, f64)]) -> Vec<v1::
 }
 
 fn command(app: &App) -> v1::CommandInfo {
-    let uris = app.fetch.iter().map(|artifact| v1::command_info::Uri {
-        value: artifact.uri.clone(),
-        executable: Some(artifact.executable),
-        extract: Some(artifact.extract),
-        cache: Some(artifact.cache),
-        output_file: artifact.dest_path.clone(),
-    });
     let mut command = v1::CommandInfo {
-        uris: uris.collect(),
+        uris: app.fetch.iter().map(uri).collect(),
         ..v1::CommandInfo::default()
     };
     match (&app.cmd, &app.args) {
@@ -140,9 +166,27 @@ fn command(app: &App) -> v1::CommandInfo {
     command
 }
 
+fn uri(artifact: &Artifact) -> v1::command_info::Uri {
+    v1::command_info::Uri {
+        value: artifact.uri.clone(),
+        executable: Some(artifact.executable),
+        extract: Some(artifact.extract),
+        cache: Some(artifact.cache),
+        output_file: artifact.dest_path.clone(),
+    }
+}
+
 enum Value {
     Text(String),
     Secret(String),
+}
+
+/// A value that a definition says; nothing when its secret is none.
+fn value_of(value: &EnvValue, secrets: &BTreeMap<String, Secret>) -> Option<Value> {
+    Some(match value {
+        EnvValue::Text(text) => Value::Text(text.clone()),
+        EnvValue::Secret { secret } => Value::Secret(secrets.get(secret)?.source.clone()),
+    })
 }
 
 fn variable((name, value): (String, Value)) -> v1::environment::Variable {
@@ -206,32 +250,33 @@ fn environment(
     if let Some(docker) = image {
         put("MARATHON_APP_DOCKER_IMAGE".to_owned(), docker.image.clone());
     }
-    let labels: Vec<(String, &String)> = app
-        .labels
-        .iter()
-        .filter(|(name, value)| is_variable(name) && value.len() < MAX_LABEL)
-        .map(|(name, value)| (name.to_uppercase(), value))
-        .collect();
-    let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
-    put("MARATHON_APP_LABELS".to_owned(), names.join(" "));
-    for (name, value) in &labels {
-        put(format!("MARATHON_APP_LABEL_{name}"), (*value).clone());
+    for (name, value) in label_variables(&app.labels) {
+        put(name, value);
     }
     let mut all: BTreeMap<String, Value> = all
         .into_iter()
         .map(|(name, text)| (name, Value::Text(text)))
         .collect();
     for (name, value) in &app.env {
-        let value = match value {
-            EnvValue::Text(text) => Value::Text(text.clone()),
-            EnvValue::Secret { secret } => match app.secrets.get(secret) {
-                Some(secret) => Value::Secret(secret.source.clone()),
-                None => continue,
-            },
-        };
-        all.insert(name.clone(), value);
+        if let Some(value) = value_of(value, &app.secrets) {
+            all.insert(name.clone(), value);
+        }
     }
     all
+}
+
+/// What the environment tells of labels.
+fn label_variables(labels: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let labels: Vec<(String, &String)> = labels
+        .iter()
+        .filter(|(name, value)| is_variable(name) && value.len() < MAX_LABEL)
+        .map(|(name, value)| (name.to_uppercase(), value))
+        .collect();
+    let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
+    let all = ("MARATHON_APP_LABELS".to_owned(), names.join(" "));
+    let each = labels.iter();
+    let each = each.map(|(name, value)| (format!("MARATHON_APP_LABEL_{name}"), (*value).clone()));
+    std::iter::once(all).chain(each).collect()
 }
 
 /// Numbers as Marathon wrote them into the environment: `1.0`, `0.5`.
@@ -461,13 +506,14 @@ fn container_port(mapping: &PortMapping, host_port: u16) -> u16 {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a duration in seconds")]
+#[expect(clippy::unnecessary_wraps, reason = "the messages want it so")]
+fn seconds(seconds: u64) -> Option<f64> {
+    Some(seconds as f64)
+}
+
 fn health_check(app: &App, check: &HealthCheck, ports: &[u16]) -> Option<v1::HealthCheck> {
     use v1::health_check::{HttpCheckInfo, TcpCheckInfo, Type};
-    let seconds = |seconds: u64| {
-        #[expect(clippy::cast_precision_loss, reason = "a duration in seconds")]
-        let seconds = seconds as f64;
-        Some(seconds)
-    };
     let port = || {
         if let Some(port) = check.port {
             return Some(u32::from(port));
@@ -519,8 +565,7 @@ fn health_check(app: &App, check: &HealthCheck, ports: &[u16]) -> Option<v1::Hea
     Some(info)
 }
 
-fn limits(app: &App) -> BTreeMap<String, v1::value::Scalar> {
-    let limits = app.resource_limits.unwrap_or_default();
+fn limits_of(limits: ResourceLimits) -> BTreeMap<String, v1::value::Scalar> {
     let limits = [("cpus", limits.cpus), ("mem", limits.mem)];
     limits
         .into_iter()

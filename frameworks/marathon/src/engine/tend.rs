@@ -1,24 +1,24 @@
-//! Makes one app as it is to be: instances start, end, are given up and are
+//! Makes one app or pod as it is to be: instances start, end, are given up and are
 //! asked for again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{App, UnreachableStrategy};
+use crate::app::UnreachableStrategy;
 use crate::deployment::rolling::{self, ByHealth, Counts};
 use crate::deployment::scale_down::{self, Candidate, Stage};
 use crate::effects::Call;
 use crate::instance::{Condition, Goal, Instance, InstanceId};
 use crate::path_id::PathId;
 use crate::probes::Wellness;
+use crate::spec::Spec;
 use crate::timestamp::Timestamp;
 
 use super::Step;
 use super::deploy::Aim;
 
 impl Step<'_> {
-    /// Looks at one app, and does what is to be done to it now.
+    /// Looks at one app or pod, and does what is to be done to it now.
     pub(super) fn tend(&mut self, id: &PathId) {
         self.state.timers.remove(id);
         if let Some(waiting) = self.state.queue.waiting.get_mut(id) {
@@ -29,8 +29,8 @@ impl Step<'_> {
         let is_as_wanted = match self.aim(id) {
             Aim::Nothing => true,
             Aim::Stop => self.stop(id),
-            Aim::Scale(app) => self.scale(&app),
-            Aim::Replace(app) => self.replace(&app),
+            Aim::Scale(spec) => self.scale(&spec),
+            Aim::Replace(spec) => self.replace(&spec),
         };
         self.is_as_wanted(id, is_as_wanted);
         self.kill_what_is_to_end(id);
@@ -64,20 +64,20 @@ impl Step<'_> {
         is_gone
     }
 
-    fn scale(&mut self, app: &Arc<App>) -> bool {
-        let wanted = app.instances as usize;
-        let instances = self.of(&app.id);
+    fn scale(&mut self, spec: &Spec) -> bool {
+        let wanted = spec.instances() as usize;
+        let instances = self.of(spec.id());
         let active: Vec<_> = instances.iter().filter(|it| it.is_active()).collect();
         if active.len() < wanted {
-            self.schedule(app, wanted - active.len());
+            self.schedule(spec, wanted - active.len());
             return false;
         }
         if active.len() > wanted {
             let surplus = active.len() - wanted;
-            for id in self.chosen(app, &active, surplus) {
+            for id in self.chosen(spec, &active, surplus) {
                 self.decommission(&id);
             }
-            return wanted == 0 && !self.state.by_app.contains_key(&app.id);
+            return wanted == 0 && !self.state.by_app.contains_key(spec.id());
         }
         let is_ending = |it: &Instance| {
             it.goal == Goal::Decommissioned && it.condition != Condition::UnreachableInactive
@@ -88,16 +88,16 @@ impl Step<'_> {
                 .all(|it| self.wellness(it) == Wellness::Healthy && self.is_ready(it))
     }
 
-    fn replace(&mut self, app: &Arc<App>) -> bool {
-        let instances = self.of(&app.id);
+    fn replace(&mut self, spec: &Spec) -> bool {
+        let instances = self.of(spec.id());
         let mut counts = Counts {
-            target: app.instances as usize,
+            target: spec.instances() as usize,
             ..Counts::default()
         };
         let mut old: BTreeMap<u8, Vec<&Instance>> = BTreeMap::new();
         let mut new = Vec::new();
         for instance in &instances {
-            if instance.version == app.version {
+            if instance.version == spec.version() {
                 if !instance.is_active() {
                     continue;
                 }
@@ -119,10 +119,11 @@ impl Step<'_> {
                 old.entry(place).or_default().push(instance);
             }
         }
-        let bounds = rolling::bounds(counts.target, app.upgrade_strategy, app.is_resident());
+        let strategy = spec.upgrade_strategy();
+        let bounds = rolling::bounds(counts.target, strategy, spec.is_resident());
         let moves = rolling::moves(counts, bounds);
         let surplus = counts.new.saturating_sub(counts.target);
-        for id in self.chosen(app, &new, surplus) {
+        for id in self.chosen(spec, &new, surplus) {
             self.decommission(&id);
         }
         let ByHealth {
@@ -132,21 +133,21 @@ impl Step<'_> {
         } = moves.kill;
         for (place, count) in [(0, unhealthy), (1, unknown), (2, healthy)] {
             let those = old.remove(&place).unwrap_or_default();
-            for id in self.chosen(app, &those, count) {
+            for id in self.chosen(spec, &those, count) {
                 self.decommission(&id);
             }
         }
-        self.schedule(app, moves.start);
+        self.schedule(spec, moves.start);
         counts.is_done()
     }
 
     /// Those that go when so many are to go.
-    fn chosen(&self, app: &App, those: &[&Instance], count: usize) -> Vec<InstanceId> {
+    fn chosen(&self, spec: &Spec, those: &[&Instance], count: usize) -> Vec<InstanceId> {
         if count == 0 {
             return Vec::new();
         }
-        let fields: Vec<&str> = app
-            .constraints
+        let constraints = spec.constraints();
+        let fields: Vec<&str> = constraints
             .iter()
             .filter(|constraint| constraint.get(1).is_some_and(|it| it == "GROUP_BY"))
             .filter_map(|constraint| constraint.first())
@@ -161,6 +162,8 @@ impl Step<'_> {
                 }
                 Condition::Starting => Stage::Starting,
                 Condition::Running | Condition::Killing => Stage::Running,
+                // Part of it has ended, and the rest is about to.
+                _ => Stage::Unreachable,
             },
             staged_at: instance
                 .place
@@ -176,7 +179,7 @@ impl Step<'_> {
                 })
                 .collect(),
         });
-        scale_down::choose(candidates.collect(), count, app.kill_selection)
+        scale_down::choose(candidates.collect(), count, spec.kill_selection())
     }
 
     /// Instances whose agent is out of reach for too long.
@@ -189,9 +192,7 @@ impl Step<'_> {
         };
         for instance in self.those(id, is_lost) {
             let strategy = self.state.definition_of(&instance);
-            let strategy = strategy
-                .map(|app| app.unreachable_strategy)
-                .unwrap_or_default();
+            let strategy = strategy.map(Spec::unreachable_strategy).unwrap_or_default();
             let UnreachableStrategy::Enabled {
                 inactive_after_seconds,
                 expunge_after_seconds,
@@ -206,6 +207,12 @@ impl Step<'_> {
             if self.now >= expunged {
                 self.forget(&instance.id, "Gone");
             } else if self.now >= inactive && instance.condition == Condition::Unreachable {
+                let mut instance = instance;
+                for task in &mut instance.tasks {
+                    if task.condition == Condition::Unreachable {
+                        task.condition = Condition::UnreachableInactive;
+                    }
+                }
                 self.put(instance, Condition::UnreachableInactive);
                 self.look_again(id, expunged);
             } else {
@@ -258,10 +265,13 @@ impl Step<'_> {
                 self.look_again(id, due);
                 continue;
             }
-            self.effects.calls.push(Call::Kill {
-                task_id: instance.task_id().to_string(),
-                agent_id: instance.place.as_ref().map(|place| place.agent_id.clone()),
-            });
+            let agent_id = instance.place.as_ref().map(|place| place.agent_id.clone());
+            self.effects
+                .calls
+                .extend(instance.open_task_ids().map(|id| Call::Kill {
+                    task_id: id.to_string(),
+                    agent_id: agent_id.clone(),
+                }));
             instance.killed_at = Some(self.now);
             let change =
                 crate::state::Change::Instance(instance.id.clone(), Some(Box::new(instance)));
@@ -274,10 +284,10 @@ impl Step<'_> {
         if instance.condition != Condition::Running {
             return Wellness::Unhealthy;
         }
-        let Some(app) = self.state.definition_of(instance) else {
+        let Some(spec) = self.state.definition_of(instance) else {
             return Wellness::Healthy;
         };
-        self.state.probes.wellness(instance, app)
+        self.state.probes.wellness(instance, spec)
     }
 
     /// Whether the readiness check of its app is content; without one, it is.
@@ -285,6 +295,7 @@ impl Step<'_> {
         let has_check = self
             .state
             .definition_of(instance)
+            .and_then(Spec::app)
             .is_some_and(|app| !app.readiness_checks.is_empty());
         let readiness = self.state.probes.readiness.get(&instance.id);
         !has_check || readiness.is_some_and(|readiness| readiness.is_ready)

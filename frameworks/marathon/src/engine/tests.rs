@@ -3,6 +3,7 @@ mod chance;
 mod deployments;
 mod health;
 mod indexes;
+mod pods;
 mod world;
 
 use serde_json::json;

@@ -4,8 +4,9 @@ use mesos_sdk::v1::{self, TaskState, task_status};
 use serde_json::json;
 
 use crate::effects::Call;
-use crate::instance::{Address, Condition, Goal, Instance, TaskId};
+use crate::instance::{Address, Condition, Goal, Instance, Task, TaskId};
 use crate::launch_delay::LaunchDelay;
+use crate::path_id::PathId;
 use crate::state::{Change, TaskFailure};
 
 use super::Step;
@@ -17,17 +18,9 @@ enum News {
     Is(Condition),
     /// Its agent is out of reach.
     Lost,
-    /// It has ended, or never was.
-    Ended(End),
-}
-
-/// How a task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// By itself, in whichever way: the next launch waits.
-    ByItself,
-    /// Because somebody wanted it.
-    Killed,
+    /// It has ended, or never was; in any way but `Killed` by itself, so that
+    /// the next launch waits.
+    Ended(Condition),
 }
 
 /// The longest message of a status that is kept.
@@ -36,22 +29,25 @@ const MAX_MESSAGE: usize = 10_000;
 impl Step<'_> {
     pub(super) fn update(&mut self, status: v1::TaskStatus) {
         let news = news(&status);
-        let task = status.task_id.value.parse::<TaskId>().ok();
-        let instance = task
-            .as_ref()
-            .and_then(|task| self.state.instances.get(&task.instance))
-            .filter(|instance| Some(instance.incarnation) == task.as_ref().map(|it| it.incarnation))
-            .filter(|instance| instance.is_launched())
-            .cloned();
-        let Some(instance) = instance else {
+        let Some((instance, task)) = self.named_by(&status) else {
             return self.stranger(&status, news);
         };
         self.tell_of_status(&instance, &status);
         match news {
-            News::Is(condition) => self.goes_on(instance, condition, &status),
-            News::Lost => self.lost(instance),
-            News::Ended(end) => self.ended(instance, end, &status),
+            News::Is(condition) => self.goes_on(instance, task, condition, &status),
+            News::Lost => self.lost(instance, task),
+            News::Ended(condition) => self.ended(instance, task, condition, &status),
         }
+    }
+
+    /// The instance that a status is about, and the place of the task among its
+    /// tasks: one that is not over yet.
+    fn named_by(&self, status: &v1::TaskStatus) -> Option<(Instance, usize)> {
+        let id: TaskId = status.task_id.value.parse().ok()?;
+        let instance = self.state.instances.get(&id.instance)?;
+        let is_it = |task: &Task| task.container == id.container && !task.condition.is_over();
+        let task = instance.tasks.iter().position(is_it)?;
+        (instance.incarnation == id.incarnation).then(|| (instance.clone(), task))
     }
 
     /// A task that is none of ours any more is to end.
@@ -72,34 +68,45 @@ impl Step<'_> {
         }
     }
 
-    fn goes_on(&mut self, mut instance: Instance, condition: Condition, status: &v1::TaskStatus) {
+    fn goes_on(
+        &mut self,
+        mut instance: Instance,
+        task: usize,
+        condition: Condition,
+        status: &v1::TaskStatus,
+    ) {
         let was_running = instance.condition == Condition::Running;
         if let Some(place) = instance.place.as_mut() {
             place.lost_at = None;
-            if condition == Condition::Running {
-                place.started_at.get_or_insert(self.now);
-            }
-            let addresses = addresses(status);
-            if !addresses.is_empty() {
-                place.addresses = addresses;
-            }
-            if let Some(is_healthy) = status.healthy
-                && place.is_healthy != Some(is_healthy)
-            {
-                place.is_healthy = Some(is_healthy);
-                let data = json!({
-                    "instanceId": instance.id,
-                    "runSpecId": instance.app,
-                    "healthy": is_healthy,
-                    "runSpecVersion": instance.version,
-                });
-                self.tell("instance_health_changed_event", data);
-            }
+        }
+        let of_task = &mut instance.tasks[task];
+        if of_task.condition != condition {
+            (of_task.condition, of_task.since) = (condition, self.now);
+        }
+        if condition == Condition::Running {
+            of_task.started_at.get_or_insert(self.now);
+        }
+        let addresses = addresses(status);
+        if !addresses.is_empty() {
+            of_task.addresses = addresses;
+        }
+        if let Some(is_healthy) = status.healthy
+            && of_task.is_healthy != Some(is_healthy)
+        {
+            of_task.is_healthy = Some(is_healthy);
+            let data = json!({
+                "instanceId": instance.id,
+                "runSpecId": instance.app,
+                "healthy": is_healthy,
+                "runSpecVersion": instance.version,
+            });
+            self.tell("instance_health_changed_event", data);
         }
         if let Some(delay) = self.state.delays.get(&instance.app) {
             let delay = delay.after_progress(self.now);
             self.change(Change::Delay(instance.app.clone(), Some(delay)));
         }
+        let condition = instance.condition_of_tasks();
         if condition == Condition::Running && !was_running {
             let tokens = self.state.launch_tokens + 1;
             self.state.launch_tokens = tokens.min(self.state.settings.launch_tokens);
@@ -107,51 +114,77 @@ impl Step<'_> {
         self.put(instance, condition);
     }
 
-    fn lost(&mut self, mut instance: Instance) {
-        let is_known = matches!(
-            instance.condition,
-            Condition::Unreachable | Condition::UnreachableInactive
-        );
-        if is_known {
+    fn lost(&mut self, mut instance: Instance, task: usize) {
+        let is_lost = |condition| {
+            matches!(
+                condition,
+                Condition::Unreachable | Condition::UnreachableInactive
+            )
+        };
+        if is_lost(instance.tasks[task].condition) {
             return;
         }
-        if let Some(place) = instance.place.as_mut() {
+        let was_lost = is_lost(instance.condition);
+        if let Some(place) = instance.place.as_mut()
+            && !was_lost
+        {
             place.lost_at = Some(self.now);
         }
-        self.put(instance, Condition::Unreachable);
+        let of_task = &mut instance.tasks[task];
+        (of_task.condition, of_task.since) = (Condition::Unreachable, self.now);
+        let condition = instance.condition_of_tasks();
+        self.put(instance, condition);
     }
 
-    fn ended(&mut self, mut instance: Instance, end: End, status: &v1::TaskStatus) {
+    /// A task has ended. Its instance has when all of its tasks have.
+    fn ended(
+        &mut self,
+        mut instance: Instance,
+        task: usize,
+        condition: Condition,
+        status: &v1::TaskStatus,
+    ) {
         let id = instance.app.clone();
         let is_wanted = instance.goal == Goal::Running;
-        if end == End::ByItself && is_wanted {
+        let is_given_up = instance.condition == Condition::UnreachableInactive;
+        let of_task = &mut instance.tasks[task];
+        (of_task.condition, of_task.since) = (condition, self.now);
+        let is_last = !instance.is_launched();
+        let is_bad = condition != Condition::Killed && condition != Condition::Finished;
+        if is_wanted && (is_bad || (is_last && condition == Condition::Finished)) {
             self.note_failure(&instance, status);
-            if let Some(app) = self.state.root.app(&id).cloned() {
-                let before = self.state.delays.get(&id).copied();
-                let delay = LaunchDelay::after_failure(before, &app, self.now);
-                self.change(Change::Delay(id.clone(), Some(delay)));
-                self.look_again(&id, delay.until());
-            }
+        }
+        let together = instance.condition_of_tasks();
+        if !is_last {
+            return self.put(instance, together);
+        }
+        if is_wanted && together != Condition::Killed {
+            self.delay_next(&id);
         }
         let is_current = self.state.definition_of(&instance).is_some();
-        let has_app = self.state.root.app(&id).is_some();
-        if !is_wanted || !is_current || !has_app {
-            let state = status.state().as_str_name();
-            return self.forget(&instance.id, state.strip_prefix("TASK_").unwrap_or(state));
+        let has_spec = self.state.root.spec(&id).is_some();
+        if !is_wanted || !is_current || !has_spec {
+            return self.forget(&instance.id, together.name());
         }
         // An old one that ends while it is being replaced is not started again.
-        let is_outdated = matches!(self.aim(&id), super::deploy::Aim::Replace(app)
-            if app.version != instance.version);
-        let is_given_up = instance.condition == Condition::UnreachableInactive;
+        let is_outdated = matches!(self.aim(&id), super::deploy::Aim::Replace(spec)
+            if spec.version() != instance.version);
         if is_outdated || is_given_up {
             return self.forget(&instance.id, "Gone");
         }
         self.state.probes.health.remove(&instance.id);
         self.state.probes.readiness.remove(&instance.id);
-        instance.incarnation += 1;
-        instance.place = None;
-        instance.killed_at = None;
-        self.put(instance, Condition::Scheduled);
+        self.put(instance.again(), Condition::Scheduled);
+    }
+
+    /// The next launch waits, after a failure.
+    fn delay_next(&mut self, id: &PathId) {
+        if let Some(spec) = self.state.root.spec(id).cloned() {
+            let before = self.state.delays.get(id).copied();
+            let delay = LaunchDelay::after_failure(before, &spec, self.now);
+            self.change(Change::Delay(id.clone(), Some(delay)));
+            self.look_again(id, delay.until());
+        }
     }
 
     fn note_failure(&mut self, instance: &Instance, status: &v1::TaskStatus) {
@@ -207,19 +240,18 @@ fn news(status: &v1::TaskStatus) -> News {
         TaskState::TaskUnreachable => News::Lost,
         TaskState::TaskLost => match status.reason() {
             Reason::Reconciliation | Reason::AgentDisconnected | Reason::AgentRemoved => News::Lost,
-            _ => News::Ended(End::ByItself),
+            _ => News::Ended(Condition::Gone),
         },
-        TaskState::TaskKilled => News::Ended(End::Killed),
+        TaskState::TaskKilled => News::Ended(Condition::Killed),
         TaskState::TaskGoneByOperator if status.reason() == Reason::AgentDraining => {
-            News::Ended(End::Killed)
+            News::Ended(Condition::Killed)
         }
-        TaskState::TaskFinished
-        | TaskState::TaskFailed
-        | TaskState::TaskError
-        | TaskState::TaskDropped
-        | TaskState::TaskGone
-        | TaskState::TaskGoneByOperator
-        | TaskState::TaskUnknown => News::Ended(End::ByItself),
+        TaskState::TaskFinished => News::Ended(Condition::Finished),
+        TaskState::TaskFailed => News::Ended(Condition::Failed),
+        TaskState::TaskError => News::Ended(Condition::Error),
+        TaskState::TaskDropped => News::Ended(Condition::Dropped),
+        TaskState::TaskGone | TaskState::TaskGoneByOperator => News::Ended(Condition::Gone),
+        TaskState::TaskUnknown => News::Ended(Condition::Unknown),
     }
 }
 

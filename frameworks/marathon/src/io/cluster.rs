@@ -53,16 +53,18 @@ impl Cluster {
         }
         let driver = builder.build()?;
         // What became of them meanwhile is asked as soon as there is a master.
-        let launched = state.instances.values().filter(|it| it.is_launched());
-        driver.handle().track_tasks(launched.map(|instance| {
-            let task_id = v1::TaskId {
-                value: instance.task_id().to_string(),
-            };
-            let agent = instance.place.as_ref().map(|place| v1::AgentId {
-                value: place.agent_id.clone(),
-            });
-            (task_id, agent)
-        }));
+        driver
+            .handle()
+            .track_tasks(state.instances.values().flat_map(|instance| {
+                let agent = instance.place.as_ref().map(|place| v1::AgentId {
+                    value: place.agent_id.clone(),
+                });
+                let ids = instance.open_task_ids();
+                ids.map(move |id| {
+                    let value = id.to_string();
+                    (v1::TaskId { value }, agent.clone())
+                })
+            }));
         Ok(Self {
             driver,
             offers: Offers::default(),

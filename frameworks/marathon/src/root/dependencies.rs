@@ -1,4 +1,4 @@
-//! Which app is deployed before which.
+//! Which app or pod is deployed before which.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,21 +27,21 @@ impl Dependencies {
     #[must_use]
     pub fn of(root: &Root) -> Self {
         let mut of = BTreeMap::new();
-        for app in root.apps() {
+        for spec in root.specs() {
+            let id = spec.id();
             let mut needs = BTreeSet::new();
-            let inherited = app.id.ancestors().filter_map(|id| root.group(&id));
+            let inherited = id.ancestors().filter_map(|id| root.group(&id));
             let named = inherited
                 .flat_map(|group| &group.dependencies)
-                .chain(&app.dependencies);
+                .chain(spec.dependencies());
             for path in named {
-                let apps = root.apps_in(path).map(|app| app.id.clone());
-                needs.extend(apps);
+                needs.extend(root.specs_in(path).map(|spec| spec.id().clone()));
             }
             // A group that depends on what holds it would wait for itself.
-            if !app.dependencies.contains(&app.id) {
-                needs.remove(&app.id);
+            if !spec.dependencies().contains(id) {
+                needs.remove(id);
             }
-            of.insert(app.id.clone(), needs);
+            of.insert(id.clone(), needs);
         }
         Self { of }
     }

@@ -19,9 +19,9 @@ fn ids<'a>(apps: impl Iterator<Item = &'a Arc<App>>) -> Vec<String> {
 #[test]
 fn apps_make_their_groups_and_change_their_versions() {
     let mut root = Root::new(at(1));
-    root.put_app(app("/shop/cart/db"), at(2));
-    root.put_app(app("/shop/web"), at(3));
-    root.put_app(app("/shopping"), at(4));
+    root.put(app("/shop/cart/db"), at(2));
+    root.put(app("/shop/web"), at(3));
+    root.put(app("/shopping"), at(4));
     let groups: Vec<_> = root
         .groups()
         .map(|(id, group)| (id.to_string(), group.version.as_millis()))
@@ -43,7 +43,7 @@ fn apps_make_their_groups_and_change_their_versions() {
 fn a_group_goes_with_all_that_is_in_it() {
     let mut root = Root::new(at(1));
     for id in ["/shop/a", "/shop/b/c", "/shopping", "/x"] {
-        root.put_app(app(id), at(2));
+        root.put(app(id), at(2));
     }
     assert!(!root.remove_group(&path("/nobody"), at(3)));
     assert!(root.remove_group(&path("/shop"), at(3)));
@@ -58,7 +58,7 @@ fn a_group_goes_with_all_that_is_in_it() {
 #[test]
 fn a_top_level_group_may_enforce_its_role() {
     let mut root = Root::new(at(1));
-    root.put_app(app("/shop/cart/db"), at(2));
+    root.put(app("/shop/cart/db"), at(2));
     assert_eq!(root.enforced_role(&path("/shop/cart/db")), None);
     let group = Group {
         enforce_role: true,
@@ -83,7 +83,7 @@ fn service_ports_are_unlike_and_kept() {
         app.port_definitions = Some(definitions.collect());
         app
     };
-    root.put_app(with_ports("/taken", &[10_000, 10_002]), at(2));
+    root.put(with_ports("/taken", &[10_000, 10_002]), at(2));
     let mut ports = ServicePorts::of(&root, 10_000..=10_003);
     let mut first = with_ports("/first", &[0, 5]);
     ports.assign(&mut first, None).unwrap();

@@ -2,16 +2,15 @@
 //! twice does no harm.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
 use crate::deployment::{Kind, Plan};
 use crate::instance::{Condition, Instance, InstanceId};
 use crate::launch_delay::LaunchDelay;
 use crate::path_id::PathId;
 use crate::root::Group;
+use crate::spec::Spec;
 use crate::timestamp::Timestamp;
 
 use super::State;
@@ -25,10 +24,10 @@ pub enum Change {
     Ids(u64, u64),
     /// What is said of a group.
     Group(PathId, Option<Group>),
-    /// A version of an app.
-    Version(PathId, Timestamp, Option<Arc<App>>),
-    /// The version of an app that is wanted.
-    App(PathId, Option<Timestamp>),
+    /// A version of an app or pod.
+    Version(PathId, Timestamp, Option<Spec>),
+    /// The version of an app or pod that is wanted.
+    Wanted(PathId, Option<Timestamp>),
     /// An instance.
     Instance(InstanceId, Option<Box<Instance>>),
     /// What a deployment is to do.
@@ -62,7 +61,7 @@ impl Deployment {
         let mut actions: BTreeMap<PathId, Vec<(usize, Kind)>> = BTreeMap::new();
         for (step, those) in plan.steps.iter().enumerate() {
             for action in those {
-                let of_app = actions.entry(action.app.clone()).or_default();
+                let of_app = actions.entry(action.id.clone()).or_default();
                 of_app.push((step, action.kind));
             }
         }
@@ -80,7 +79,7 @@ impl Deployment {
     fn go_to(&mut self, step: usize, since: Timestamp) {
         (self.step, self.since) = (step, since);
         let actions = self.plan.steps.get(step).into_iter().flatten();
-        self.open = actions.map(|action| action.app.clone()).collect();
+        self.open = actions.map(|action| action.id.clone()).collect();
     }
 
     /// In which steps an app changes, and how.
@@ -150,10 +149,10 @@ impl State {
             Change::Ids(made, seed) => (self.ids_made, self.seed) = (made, seed),
             Change::Group(id, group) => self.root.set_group(&id, group),
             Change::Version(id, version, app) => self.set_version(id, version, app),
-            Change::App(id, version) => {
+            Change::Wanted(id, version) => {
                 let versions = self.versions.get(&id);
-                let app = version.and_then(|version| versions?.get(&version));
-                self.root.set_app(&id, app.cloned());
+                let spec = version.and_then(|version| versions?.get(&version));
+                self.root.set(&id, spec.cloned());
             }
             Change::Instance(id, instance) => self.set_instance(id, instance),
             Change::Deployment(id, plan) => match plan {
@@ -180,9 +179,9 @@ impl State {
         }
     }
 
-    fn set_version(&mut self, id: PathId, version: Timestamp, app: Option<Arc<App>>) {
+    fn set_version(&mut self, id: PathId, version: Timestamp, spec: Option<Spec>) {
         let versions = self.versions.entry(id.clone()).or_default();
-        set(versions, version, app);
+        set(versions, version, spec);
         if versions.is_empty() {
             self.versions.remove(&id);
         }
@@ -217,9 +216,9 @@ impl State {
         for (key, value) in entities {
             changes.push(Change::decode(key, value)?);
         }
-        // Apps name versions, and progress is that of deployments.
+        // What is wanted names versions, and progress is that of deployments.
         changes.sort_by_key(|change| match change {
-            Change::App(..) | Change::Progress(..) => 1,
+            Change::Wanted(..) | Change::Progress(..) => 1,
             _ => 0,
         });
         for change in changes {
@@ -254,11 +253,11 @@ impl Change {
             Self::Framework(id) => ("framework-id".to_owned(), json(id.as_ref())),
             Self::Ids(made, seed) => ("ids".to_owned(), json(Some(&(made, seed)))),
             Self::Group(id, group) => (format!("group/{id}"), json(group.as_ref())),
-            Self::Version(id, version, app) => {
+            Self::Version(id, version, spec) => {
                 let key = format!("version/{id}@{}", version.as_millis());
-                (key, json(app.as_ref()))
+                (key, json(spec.as_ref()))
             }
-            Self::App(id, version) => (format!("app/{id}"), json(version.as_ref())),
+            Self::Wanted(id, version) => (format!("wanted/{id}"), json(version.as_ref())),
             Self::Instance(id, instance) => (format!("instance/{id}"), json(instance.as_ref())),
             Self::Deployment(id, plan) => (format!("deployment/{id}"), json(plan.as_ref())),
             Self::Progress(id, progress) => (format!("progress/{id}"), json(progress.as_ref())),
@@ -294,7 +293,7 @@ impl Change {
                 let version = Timestamp::from_millis(millis.parse()?);
                 Self::Version(id.parse()?, version, read(value)?)
             }
-            "app" => Self::App(rest.parse()?, read(value)?),
+            "wanted" => Self::Wanted(rest.parse()?, read(value)?),
             "instance" => Self::Instance(rest.parse()?, read(value)?),
             "deployment" => Self::Deployment(rest.to_owned(), read(value)?),
             "progress" => Self::Progress(rest.to_owned(), read(value)?),

@@ -110,7 +110,7 @@ fn one_volume(app: &App, volume: &Volume, features: Features, path: &str, wrong:
     }
 }
 
-fn one_persistent(persistent: &Persistent, path: &str, wrong: &mut Violations) {
+pub(super) fn one_persistent(persistent: &Persistent, path: &str, wrong: &mut Violations) {
     wrong.require(
         persistent.size > 0,
         format!("{path}/size"),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::app::App;
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -14,7 +15,7 @@ fn app(id: &str, dependencies: &[&str]) -> App {
 fn root(apps: &[App]) -> Root {
     let mut root = Root::new(at(1));
     for app in apps {
-        root.put_app(app.clone(), at(1));
+        root.put(app.clone(), at(1));
     }
     root
 }
@@ -24,7 +25,7 @@ fn plan(from: &Root, to: &Root) -> Vec<Vec<String>> {
     let step = |step: &Vec<Action>| {
         let actions = step
             .iter()
-            .map(|action| format!("{:?} {}", action.kind, action.app));
+            .map(|action| format!("{:?} {}", action.kind, action.id));
         actions.collect()
     };
     plan.steps.iter().map(step).collect()
@@ -139,7 +140,7 @@ fn reverting_takes_back_its_own_changes_only() {
     let mut now = to.clone();
     let mut other = app("/b", &[]);
     other.instances = 7;
-    now.put_app(other, at(3));
+    now.put(other, at(3));
     let reverted = plan.revert(&now, at(4));
     let instances = |id: &str| reverted.app(&id.parse().unwrap()).map(|app| app.instances);
     assert_eq!(instances("/a"), Some(1));

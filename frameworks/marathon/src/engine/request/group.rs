@@ -1,10 +1,11 @@
 //! Groups: many apps in one change.
 
-use crate::app::App;
 use crate::deployment::Plan;
 use crate::path_id::PathId;
+use crate::pod::PodInput;
 use crate::request::{GroupInput, Refusal, Reply};
 use crate::root::{Group, Root};
+use crate::spec::Spec;
 use crate::timestamp::Timestamp;
 use crate::violations::Violations;
 
@@ -34,11 +35,7 @@ impl Step<'_> {
                 "Group {id} is already created. Use PUT to change this group."
             )));
         }
-        if self.state.root.app(&id).is_some() {
-            return Err(Refusal::Exists(format!(
-                "An app with id [{id}] already exists."
-            )));
-        }
+        self.is_free(&id)?;
         let version = self.version();
         let mut root = self.state.root.clone();
         match (input.version, input.scale_by) {
@@ -102,6 +99,9 @@ impl Step<'_> {
         if let Some(apps) = &input.apps {
             self.lay_apps(root, id, apps, version)?;
         }
+        if let Some(pods) = &input.pods {
+            self.lay_pods(root, id, pods, version)?;
+        }
         if let Some(groups) = &input.groups {
             let mut named = Vec::new();
             for (index, inner) in groups.iter().enumerate() {
@@ -112,14 +112,7 @@ impl Step<'_> {
                     .ok_or_else(|| invalid(&path, "not defined"))?;
                 let inner_id =
                     PathId::parse(name, id).map_err(|error| invalid(&path, &error.to_string()))?;
-                if !inner_id.is_in(id) || inner_id == *id {
-                    return Err(invalid(
-                        &path,
-                        &format!(
-                            "identifier {inner_id} is not child of '{id}'. Hint: use relative paths."
-                        ),
-                    ));
-                }
+                is_inside(&inner_id, id, &format!("/groups({index})"))?;
                 self.lay_group(root, &inner_id, inner, version, depth + 1)?;
                 named.push(inner_id);
             }
@@ -146,13 +139,11 @@ impl Step<'_> {
         for (index, input) in apps.iter().enumerate() {
             let path = format!("/apps({index})");
             let app = app_id(input, id)?;
-            if !app.is_in(id) || app == *id {
-                return Err(invalid(
-                    &format!("{path}/id"),
-                    &format!("identifier {app} is not child of '{id}'. Hint: use relative paths."),
-                ));
+            is_inside(&app, id, &path)?;
+            if root.pod(&app).is_some() {
+                return Err(super::exists("pod", &app));
             }
-            let made = match root.app(&app).cloned() {
+            let made: Spec = match root.app(&app).cloned() {
                 Some(before) => {
                     self.state
                         .changed(root, &before, input.clone(), false, version, &path)?
@@ -162,7 +153,7 @@ impl Step<'_> {
                     .made(root, &app, input.clone(), version, &path)?
                     .into(),
             };
-            root.put_app(made, version);
+            root.put(made, version);
             named.push(app);
         }
         let gone: Vec<PathId> = root
@@ -171,12 +162,41 @@ impl Step<'_> {
             .filter(|app| app.parent() == *id && !named.contains(app))
             .collect();
         for app in gone {
-            root.remove_app(&app, version);
+            root.remove(&app, version);
         }
         Ok(())
     }
 
-    /// Every app of a group becomes what it was then; those that were not there
+    fn lay_pods(
+        &self,
+        root: &mut Root,
+        id: &PathId,
+        pods: &[PodInput],
+        version: Timestamp,
+    ) -> Result<(), Refusal> {
+        let mut named = Vec::new();
+        for (index, input) in pods.iter().enumerate() {
+            let path = format!("/pods({index})");
+            let pod = super::named(input.id.as_deref(), id)?;
+            is_inside(&pod, id, &path)?;
+            let made = self
+                .state
+                .made_pod(root, &pod, input.clone(), version, &path)?;
+            root.put(made, version);
+            named.push(pod);
+        }
+        let gone: Vec<PathId> = root
+            .pods_in(id)
+            .map(|pod| pod.id.clone())
+            .filter(|pod| pod.parent() == *id && !named.contains(pod))
+            .collect();
+        for pod in gone {
+            root.remove(&pod, version);
+        }
+        Ok(())
+    }
+
+    /// Everything in a group becomes what it was then; those that were not there
     /// go.
     fn roll_group_back(
         &self,
@@ -196,28 +216,32 @@ impl Step<'_> {
                 "Group '{id}' with version '{wanted}' does not exist"
             )));
         }
-        let apps: Vec<PathId> = root.apps_in(id).map(|app| app.id.clone()).collect();
-        for app in apps {
-            root.remove_app(&app, version);
+        let ids: Vec<PathId> = root.specs_in(id).map(|it| it.id().clone()).collect();
+        for id in ids {
+            root.remove(&id, version);
         }
         let of_group = self.state.versions.range(id.clone()..);
-        for (app, versions) in of_group.take_while(|(app, _)| app.is_in(id)) {
+        for (id, versions) in of_group.take_while(|(it, _)| it.is_in(id)) {
             let Some((_, then)) = versions.range(..=wanted).next_back() else {
                 continue;
             };
-            match self.state.root.app(app) {
-                Some(now) => {
-                    root.put_app(super::with_version(now, App::clone(then), version), version);
-                }
-                None => {
-                    let mut app = App::clone(then);
-                    app.version = version;
-                    root.put_app(app, version);
-                }
-            }
+            let spec = match self.state.root.spec(id) {
+                Some(now) => super::with_version(now, then.clone(), version),
+                None => then.renamed(version, then.version_info()),
+            };
+            root.put(spec, version);
         }
         Ok(())
     }
+}
+
+/// What a group names is in it.
+fn is_inside(inner: &PathId, group: &PathId, path: &str) -> Result<(), Refusal> {
+    if inner.is_in(group) && inner != group {
+        return Ok(());
+    }
+    let hint = format!("identifier {inner} is not child of '{group}'. Hint: use relative paths.");
+    Err(invalid(&format!("{path}/id"), &hint))
 }
 
 fn scale(root: &mut Root, id: &PathId, factor: f64, version: Timestamp) -> Result<(), Refusal> {
@@ -227,22 +251,17 @@ fn scale(root: &mut Root, id: &PathId, factor: f64, version: Timestamp) -> Resul
     if root.group(id).is_none() {
         return Err(Refusal::NotFound(format!("Group '{id}' does not exist")));
     }
-    let apps: Vec<_> = root.apps_in(id).cloned().collect();
-    for app in apps {
+    let specs: Vec<Spec> = root.specs_in(id).cloned().collect();
+    for spec in specs {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "not negative, and cut to the greatest"
         )]
-        let instances = (f64::from(app.instances) * factor).ceil() as u32;
-        if instances == app.instances {
-            continue;
+        let instances = (f64::from(spec.instances()) * factor).ceil() as u32;
+        if instances != spec.instances() {
+            root.put(spec.scaled(instances, version), version);
         }
-        let mut app = App::clone(&app);
-        app.instances = instances;
-        app.version = version;
-        app.version_info.last_scaling_at = version;
-        root.put_app(app, version);
     }
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::app::App;
 use crate::instance::{Instance, InstanceId, TaskId};
 use crate::path_id::PathId;
 use crate::request::{Kill, Refusal, Reply};
 
+use super::pod::no_pod;
 use super::{Step, no_app};
 
 impl Step<'_> {
@@ -36,12 +36,9 @@ impl Step<'_> {
         let version = self.version();
         let mut root = self.state.root.clone();
         for (id, count) in fewer {
-            if let Some(app) = root.app(&id) {
-                let mut app = App::clone(app);
-                app.instances = app.instances.saturating_sub(count);
-                app.version = version;
-                app.version_info.last_scaling_at = version;
-                root.put_app(app, version);
+            if let Some(spec) = root.spec(&id).cloned() {
+                let instances = spec.instances().saturating_sub(count);
+                root.put(spec.scaled(instances, version), version);
             }
         }
         let deployed = self.deploy(root, version, force)?;
@@ -79,6 +76,17 @@ impl Step<'_> {
                 let instance = self.named(id).filter(|it| it.app == *app);
                 let missing = || Refusal::NotFound(format!("Task '{id}' does not exist"));
                 Ok(vec![instance.cloned().ok_or_else(missing)?])
+            }
+            Kill::OfPod { id, instances } => {
+                self.state.root.pod(id).ok_or_else(|| no_pod(id))?;
+                let mut found = Vec::new();
+                for text in instances {
+                    let instance = text.parse::<InstanceId>();
+                    let instance = instance.map_err(|error| Refusal::Bad(error.to_string()))?;
+                    let instance = self.state.instances.get(&instance);
+                    found.extend(instance.filter(|it| it.app == *id).cloned());
+                }
+                Ok(found)
             }
             Kill::Ids(ids) => {
                 let mut instances = Vec::new();

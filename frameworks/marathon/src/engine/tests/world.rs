@@ -96,14 +96,21 @@ impl World {
         }
     }
 
+    /// Tells of all tasks of an executor that one of them is to end.
+    fn kill(&mut self, id: &str) {
+        let container = |id: &str| id.rsplitn(3, '.').last().map(str::to_owned);
+        let group = container(id);
+        for (other, (_, state)) in &mut self.tasks {
+            if container(other) == group {
+                *state = TaskState::TaskKilling;
+            }
+        }
+    }
+
     fn call(&mut self, call: Call) {
         match call {
             Call::Accept { operations, .. } => {
-                for task in operations
-                    .into_iter()
-                    .filter_map(|operation| operation.launch)
-                    .flat_map(|launch| launch.task_infos)
-                {
+                for task in operations.into_iter().flat_map(tasks_of) {
                     self.launched.push(task.clone());
                     let id = task.task_id.value;
                     assert!(!self.tasks.contains_key(&id), "{id} is launched twice");
@@ -112,8 +119,8 @@ impl World {
                 }
             }
             Call::Kill { task_id, .. } => {
-                if let Some((_, state)) = self.tasks.get_mut(&task_id) {
-                    *state = TaskState::TaskKilling;
+                if self.tasks.contains_key(&task_id) {
+                    self.kill(&task_id);
                 }
             }
             Call::Decline { offers, .. } => self.declined += offers.len(),
@@ -353,4 +360,10 @@ fn deployed(reply: Reply) -> Result<Deployed, Refusal> {
         Reply::Refused(refusal) => Err(refusal),
         other => panic!("{other:?}"),
     }
+}
+
+fn tasks_of(operation: v1::offer::Operation) -> Vec<v1::TaskInfo> {
+    let launch = operation.launch.map(|launch| launch.task_infos);
+    let group = operation.launch_group.map(|group| group.task_group.tasks);
+    launch.or(group).unwrap_or_default()
 }
