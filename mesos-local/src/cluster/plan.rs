@@ -155,6 +155,7 @@ pub(super) fn wire(config: &ClusterConfig) -> Wire {
             request_timeout: config.agent_ping_timeout,
             tls: TlsConfig {
                 ca_file: config.security.ca_file.clone(),
+                ..TlsConfig::default()
             },
             ..TransportConfig::default()
         }),

@@ -38,6 +38,7 @@ fn file(name: &str) -> PathBuf {
 fn trust() -> TlsConfig {
     TlsConfig {
         ca_file: Some(file("certificate.pem")),
+        ..TlsConfig::default()
     }
 }
 
