@@ -39,6 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     prost_build::Config::new()
         .bytes(["."])
         .btree_map(["."])
+        // Few resources are of a disk of their own, and it would be three
+        // quarters of the size of every resource.
+        .boxed(".mesos.v1.Resource.disk")
         .enable_type_names()
         .compile_fds(descriptors)?;
     Ok(())

@@ -397,7 +397,8 @@ impl Agent {
                     .completed_frameworks
                     .iter()
                     .flat_map(|framework| &framework.completed)
-                    .flat_map(|executor| executor.completed_tasks.iter().cloned())
+                    .flat_map(|executor| &executor.completed_tasks)
+                    .map(|task| (**task).clone())
                     .collect(),
             }
         });

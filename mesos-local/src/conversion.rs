@@ -325,9 +325,11 @@ fn without_volume(volumes: &Resources) -> Resources {
     let plain = |mut item: v1::Resource| {
         item.shared = None;
         item.disk = item.disk.and_then(|disk| {
-            disk.source.map(|source| v1::resource::DiskInfo {
-                source: Some(source),
-                ..Default::default()
+            disk.source.map(|source| {
+                Box::new(v1::resource::DiskInfo {
+                    source: Some(source),
+                    ..Default::default()
+                })
             })
         });
         item

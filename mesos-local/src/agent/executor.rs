@@ -35,7 +35,7 @@ pub(crate) struct Executor {
     /// By task id: those that are not over, or whose end nobody acknowledged.
     pub(crate) tasks: BTreeMap<String, Task>,
     /// Oldest first.
-    pub(crate) completed_tasks: VecDeque<v1::Task>,
+    pub(crate) completed_tasks: VecDeque<Box<v1::Task>>,
     pub(crate) phase: Phase,
     pub(crate) kind: Kind,
 }
@@ -54,7 +54,7 @@ pub(crate) enum Kind {
 /// A task as the read side shows it.
 #[derive(Debug)]
 pub(crate) struct Task {
-    pub(crate) record: v1::Task,
+    pub(crate) record: Box<v1::Task>,
     pub(crate) stage: Stage,
 }
 

@@ -282,5 +282,6 @@ impl Agent {
             .get(framework_id)?
             .executors
             .get(executor_id)
+            .map(Box::as_ref)
     }
 }

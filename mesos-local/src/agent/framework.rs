@@ -15,9 +15,9 @@ use crate::time::Timestamp;
 pub(crate) struct Framework {
     pub(crate) info: v1::FrameworkInfo,
     /// By executor id.
-    pub(crate) executors: BTreeMap<String, Executor>,
+    pub(crate) executors: BTreeMap<String, Box<Executor>>,
     /// Oldest first.
-    pub(crate) completed: VecDeque<Executor>,
+    pub(crate) completed: VecDeque<Box<Executor>>,
     /// Tasks that were never given to an executor and whose end has not been
     /// acknowledged, by task id.
     pub(crate) refused: BTreeMap<String, v1::Task>,
@@ -52,7 +52,7 @@ impl Framework {
         self.executors
             .values()
             .flat_map(|executor| executor.tasks.values())
-            .map(|task| &task.record)
+            .map(|task| &*task.record)
             .chain(self.refused.values())
             .cloned()
     }
@@ -61,10 +61,9 @@ impl Framework {
     pub(crate) fn executor_of(&self, task_id: &str) -> Option<&Executor> {
         let has = |executor: &&Executor| executor.tasks.contains_key(task_id);
         // A command executor has its task's id.
-        self.executors
-            .get(task_id)
-            .filter(has)
-            .or_else(|| self.executors.values().find(has))
+        let own = self.executors.get(task_id).map(Box::as_ref);
+        own.filter(has)
+            .or_else(|| self.executors.values().map(Box::as_ref).find(has))
     }
 
     pub(crate) fn note_sent_update(&mut self, status: &v1::TaskStatus) {
@@ -74,7 +73,7 @@ impl Framework {
             .as_ref()
             .and_then(|executor| self.executors.get_mut(&executor.value));
         let task = match executor.and_then(|executor| executor.tasks.get_mut(id)) {
-            Some(Task { record, .. }) => record,
+            Some(Task { record, .. }) => &mut **record,
             None => match self.refused.get_mut(id) {
                 Some(task) => task,
                 None => return,

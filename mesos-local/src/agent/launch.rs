@@ -279,7 +279,7 @@ impl Agent {
         self.containers
             .insert(container, (framework_id.to_owned(), executor_id.clone()));
         if let Some(framework) = self.frameworks.get_mut(framework_id) {
-            framework.executors.insert(executor_id, executor);
+            framework.executors.insert(executor_id, Box::new(executor));
         }
     }
 
@@ -493,7 +493,7 @@ impl Agent {
             info: task,
         });
         let task = Task {
-            record,
+            record: Box::new(record),
             stage: Stage::Queued,
         };
         let executor = Executor {
@@ -563,7 +563,7 @@ impl Executor {
     }
 
     fn add_task(&mut self, task: &v1::TaskInfo, framework_id: &v1::FrameworkId, stage: Stage) {
-        let record = new_task(task, framework_id);
+        let record = Box::new(new_task(task, framework_id));
         self.tasks
             .insert(task.task_id.value.clone(), Task { record, stage });
     }

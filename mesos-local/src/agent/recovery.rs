@@ -203,7 +203,7 @@ impl Agent {
             .frameworks
             .values()
             .flat_map(|framework| framework.executors.values())
-            .any(Executor::is_away);
+            .any(|executor| executor.is_away());
         if is_waiting && until > now {
             return;
         }

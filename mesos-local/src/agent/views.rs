@@ -45,12 +45,14 @@ impl Agent {
     fn all_completed(&self) -> impl Iterator<Item = &Executor> {
         self.all_frameworks()
             .flat_map(|framework| &framework.completed)
+            .map(Box::as_ref)
     }
 
     fn all_active(&self) -> impl Iterator<Item = &Executor> {
         self.frameworks
             .values()
             .flat_map(|framework| framework.executors.values())
+            .map(Box::as_ref)
     }
 }
 
@@ -73,7 +75,7 @@ pub(crate) fn get_tasks(agent: &Agent) -> GetTasks {
             Stage::Launched => &mut tasks.launched_tasks,
             Stage::Terminated => &mut tasks.terminated_tasks,
         };
-        list.push(task.record.clone());
+        list.push((*task.record).clone());
     }
     let refused = agent.frameworks.values().flat_map(|f| f.refused.values());
     tasks.terminated_tasks.extend(refused.cloned());
@@ -81,7 +83,8 @@ pub(crate) fn get_tasks(agent: &Agent) -> GetTasks {
         .all_completed()
         .chain(agent.all_active())
         .flat_map(|executor| &executor.completed_tasks);
-    tasks.completed_tasks.extend(completed.cloned());
+    let completed = completed.map(|task| (**task).clone());
+    tasks.completed_tasks.extend(completed);
     tasks
 }
 

@@ -110,13 +110,13 @@ mod tests {
                 role: Some(role.to_owned()),
                 ..Default::default()
             }],
-            disk: Some(v1::resource::DiskInfo {
+            disk: Some(Box::new(v1::resource::DiskInfo {
                 persistence: Some(v1::resource::disk_info::Persistence {
                     id: id.to_owned(),
                     principal: None,
                 }),
                 ..Default::default()
-            }),
+            })),
             ..Default::default()
         }
     }

@@ -20,7 +20,7 @@ fn reserved(text: &str) -> Resources {
 
 fn volume(id: &str, mib: f64) -> v1::Resource {
     let mut item = reserved(&format!("disk:{mib}")).into_vec().remove(0);
-    item.disk = Some(v1::resource::DiskInfo {
+    item.disk = Some(Box::new(v1::resource::DiskInfo {
         persistence: Some(v1::resource::disk_info::Persistence {
             id: id.to_owned(),
             principal: None,
@@ -31,7 +31,7 @@ fn volume(id: &str, mib: f64) -> v1::Resource {
             ..Default::default()
         }),
         ..Default::default()
-    });
+    }));
     item
 }
 

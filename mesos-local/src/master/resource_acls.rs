@@ -260,13 +260,13 @@ mod tests {
         assert_eq!(shown(&create(&volume)), [of_a]);
         // What is no volume is refused later.
         assert_eq!(shown(&destroy(&volume)), [(Action::DestroyVolumes, None)]);
-        volume.disk = Some(v1::resource::DiskInfo {
+        volume.disk = Some(Box::new(v1::resource::DiskInfo {
             persistence: Some(v1::resource::disk_info::Persistence {
                 id: "v".to_owned(),
                 principal: Some("alice".to_owned()),
             }),
             ..Default::default()
-        });
+        }));
         let of_alice = (Action::DestroyVolumes, Some("alice".to_owned()));
         assert_eq!(shown(&destroy(&volume)), [of_alice]);
         let text = needs(&destroy(&disk(&[])))[0].to_string();

@@ -50,7 +50,7 @@ pub fn persistent_volume(
     container_path: &str,
 ) -> v1::Resource {
     v1::Resource {
-        disk: Some(v1::resource::DiskInfo {
+        disk: Some(Box::new(v1::resource::DiskInfo {
             persistence: Some(v1::resource::disk_info::Persistence {
                 id: id.to_owned(),
                 principal: principal.map(str::to_owned),
@@ -61,8 +61,8 @@ pub fn persistent_volume(
                 ..Default::default()
             }),
             // Where the disk is comes from the offer.
-            ..disk.disk.unwrap_or_default()
-        }),
+            ..disk.disk.map(|disk| *disk).unwrap_or_default()
+        })),
         ..disk
     }
 }

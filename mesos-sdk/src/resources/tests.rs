@@ -47,7 +47,7 @@ fn prints_reservations_and_volumes() {
         principal: Some("alice".into()),
         ..Default::default()
     }];
-    volume.disk = Some(v1::resource::DiskInfo {
+    volume.disk = Some(Box::new(v1::resource::DiskInfo {
         persistence: Some(v1::resource::disk_info::Persistence {
             id: "v1".into(),
             ..Default::default()
@@ -58,7 +58,7 @@ fn prints_reservations_and_volumes() {
             ..Default::default()
         }),
         ..Default::default()
-    });
+    }));
     assert_eq!(
         Resources::from(vec![volume]).to_string(),
         "disk(reservations: [(DYNAMIC,db,alice)])[v1:data]:64"
@@ -109,13 +109,13 @@ fn both_formats_of_a_reservation_are_one() {
 #[test]
 fn volumes_are_whole_or_not_at_all() {
     let mut one = parse("disk:64").into_vec().remove(0);
-    one.disk = Some(v1::resource::DiskInfo {
+    one.disk = Some(Box::new(v1::resource::DiskInfo {
         persistence: Some(v1::resource::disk_info::Persistence {
             id: "a".into(),
             ..Default::default()
         }),
         ..Default::default()
-    });
+    }));
     let mut half = one.clone();
     half.scalar = Some(v1::value::Scalar { value: 32.0 });
     let volumes = Resources::from(vec![one.clone(), one.clone()]);

@@ -193,7 +193,7 @@ fn labelled_reservations_are_for_those_who_name_them() {
 
 #[test]
 fn volumes_are_taken_as_they_are_and_once() {
-    let disk = v1::resource::DiskInfo {
+    let disk = Box::new(v1::resource::DiskInfo {
         persistence: Some(v1::resource::disk_info::Persistence {
             id: "data".to_owned(),
             principal: None,
@@ -204,7 +204,7 @@ fn volumes_are_taken_as_they_are_and_once() {
             ..Default::default()
         }),
         ..Default::default()
-    };
+    });
     let mut offer = offer_in_role(1, "cpus:4;disk:100", "web");
     offer = with_reserved(offer, "disk:64", &[reservation("web", Some(&[]))]);
     let volume = offer.resources.last_mut().unwrap();

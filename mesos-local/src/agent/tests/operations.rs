@@ -49,7 +49,7 @@ fn reserved(mib: f64) -> v1::Resource {
 
 fn volume(mib: f64) -> v1::Resource {
     v1::Resource {
-        disk: Some(v1::resource::DiskInfo {
+        disk: Some(Box::new(v1::resource::DiskInfo {
             persistence: Some(v1::resource::disk_info::Persistence {
                 id: "v".into(),
                 principal: None,
@@ -60,7 +60,7 @@ fn volume(mib: f64) -> v1::Resource {
                 ..Default::default()
             }),
             ..Default::default()
-        }),
+        })),
         ..reserved(mib)
     }
 }

@@ -124,8 +124,8 @@ fn framework(framework: &Framework) -> Value {
         "failover_timeout": info.failover_timeout(),
         "checkpoint": info.checkpoint(),
         "hostname": info.hostname(),
-        "executors": framework.executors.values().map(active_executor).collect::<Vec<_>>(),
-        "completed_executors": framework.completed.iter().map(completed_executor).collect::<Vec<_>>(),
+        "executors": framework.executors.values().map(|it| active_executor(it)).collect::<Vec<_>>(),
+        "completed_executors": framework.completed.iter().map(|it| completed_executor(it)).collect::<Vec<_>>(),
     });
     if let Some(principal) = &info.principal {
         object["principal"] = json!(principal);
@@ -153,12 +153,12 @@ fn show_executor(executor: &Executor, held: &[v1::Resource]) -> Value {
     let records = |stage: Stage| {
         let tasks = executor.tasks.values();
         let of_stage = tasks.filter(move |task| task.stage == stage);
-        of_stage.map(|task| &task.record)
+        of_stage.map(|task| &*task.record)
     };
     let tasks: Vec<Value> = records(Stage::Launched).map(task).collect();
     let queued: Vec<Value> = records(Stage::Queued).map(queued_task).collect();
     // What has ended is shown as completed, acknowledged or not.
-    let ended = executor.completed_tasks.iter();
+    let ended = executor.completed_tasks.iter().map(Box::as_ref);
     let ended = ended.chain(records(Stage::Terminated));
     let completed: Vec<Value> = ended.map(task).collect();
     let info = &executor.info;

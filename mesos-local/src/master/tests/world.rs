@@ -467,7 +467,7 @@ pub(super) fn reserved(text: &str, role: &str) -> Resources {
 /// A persistent volume of 64 MiB.
 pub(super) fn volume(role: &str, id: &str, is_shared: bool) -> v1::Resource {
     let mut item = reserved("disk:64", role).into_vec().remove(0);
-    item.disk = Some(v1::resource::DiskInfo {
+    item.disk = Some(Box::new(v1::resource::DiskInfo {
         persistence: Some(v1::resource::disk_info::Persistence {
             id: id.to_owned(),
             principal: None,
@@ -478,7 +478,7 @@ pub(super) fn volume(role: &str, id: &str, is_shared: bool) -> v1::Resource {
             ..Default::default()
         }),
         ..Default::default()
-    });
+    }));
     item.shared = is_shared.then_some(v1::resource::SharedInfo {});
     item
 }
