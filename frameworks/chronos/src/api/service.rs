@@ -1,0 +1,48 @@
+//! What concerns Chronos itself: that it is there, who leads, its numbers.
+
+use http::StatusCode;
+use mesos_service::http::{Request as Http, Response};
+use serde_json::json;
+
+use super::{Answered, Api};
+
+/// The description of the API.
+const OPENAPI: &str = include_str!("openapi.json");
+
+pub(super) async fn ping(_: Api, _: Http) -> Answered {
+    Ok(Response::text(StatusCode::OK, "pong\n"))
+}
+
+pub(super) async fn leader(api: Api, _: Http) -> Answered {
+    Ok(Response::ok(&json!({"leader": api.0.name})))
+}
+
+pub(super) async fn info(api: Api, _: Http) -> Answered {
+    let framework_id = api.look(|state| state.framework_id.clone()).await?;
+    Ok(Response::ok(&json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "leader": api.0.name,
+        "frameworkId": framework_id,
+    })))
+}
+
+pub(super) async fn metrics(api: Api, request: Http) -> Answered {
+    if request.query.get("format") == Some("prometheus") {
+        return prometheus(api, request).await;
+    }
+    Ok(Response::ok(&api.0.metrics.to_json()))
+}
+
+pub(super) async fn prometheus(api: Api, _: Http) -> Answered {
+    let media_type = "text/plain; version=0.0.4; charset=utf-8";
+    let text = api.0.metrics.to_prometheus();
+    Ok(Response::content(StatusCode::OK, media_type, text))
+}
+
+pub(super) async fn openapi(_: Api, _: Http) -> Answered {
+    Ok(Response::content(
+        StatusCode::OK,
+        "application/json",
+        OPENAPI,
+    ))
+}

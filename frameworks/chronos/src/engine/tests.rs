@@ -1,0 +1,7 @@
+//! The engine in a world of its own: offers, tasks and time are given to it.
+
+mod dependencies;
+mod failures;
+mod lateness;
+mod requests;
+mod world;
