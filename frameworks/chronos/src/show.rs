@@ -47,7 +47,7 @@ pub struct ShownJob<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'a Container>,
     constraints: &'a [Vec<String>],
-    #[serde(rename = "async", skip_serializing_if = "is_off")]
+    #[serde(rename = "async")]
     is_async: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     epsilon: Option<&'a str>,
