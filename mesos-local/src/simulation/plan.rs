@@ -30,6 +30,10 @@ pub enum Fault {
     /// An agent and the master do not reach each other for a while: shorter or
     /// longer than it takes the master to give it up.
     AgentPartition,
+    /// The network falls into two halves for a while: the agents and the
+    /// framework that chance puts on the other side do not reach the master. It
+    /// is several others at once, and not in [`ALL`](Self::ALL).
+    Halves,
     /// The connection between an agent and the master breaks.
     LinkBreak,
     /// For a while everything takes seconds to arrive.
@@ -40,7 +44,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All there are.
+    /// All there are that strike one thing.
     pub const ALL: [Self; 12] = [
         Self::FrameworkCrash,
         Self::FrameworkPartition,

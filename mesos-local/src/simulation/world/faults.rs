@@ -106,6 +106,19 @@ impl<F: Framework> World<'_, F> {
                 let lasts = self.chance.around(2 * MINUTE);
                 self.after(lasts, Happening::HealAgent(host));
             }
+            Fault::Halves => {
+                let lasts = self.chance.around(2 * MINUTE);
+                for index in 0..self.hosts.len() {
+                    if self.chance.permille(500) {
+                        self.network.cut_agents.insert(index);
+                        self.after(lasts, Happening::HealAgent(index));
+                    }
+                }
+                if self.chance.permille(500) {
+                    self.network.is_framework_cut = true;
+                    self.after(lasts, Happening::HealFramework);
+                }
+            }
             Fault::LinkBreak => self.break_link(host),
             Fault::Slowness => {
                 self.network.is_slow = true;
