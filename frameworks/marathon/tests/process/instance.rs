@@ -86,6 +86,12 @@ impl Instance {
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
+    /// Ends it without a farewell.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits until it has ended.
     pub(crate) async fn end(&mut self) -> ExitStatus {
         let begun = Instant::now();

@@ -7,3 +7,8 @@
 mod client;
 mod command_line;
 mod instance;
+mod killed;
+#[path = "../../../../mesos-sdk/tests/zookeeper/server.rs"]
+mod server;
+mod together;
+mod world;

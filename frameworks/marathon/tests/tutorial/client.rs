@@ -35,11 +35,23 @@ impl Client {
         path: &str,
         body: Option<&str>,
     ) -> std::io::Result<(u16, String)> {
+        let (status, _, body) = self.exchange(method, path, "", body).await?;
+        Ok((status, body))
+    }
+
+    /// The status, the head and the body. Headers are lines with their ends.
+    pub(super) async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: Option<&str>,
+    ) -> std::io::Result<(u16, String, String)> {
         let mut stream = TcpStream::connect(self.server).await?;
         let body = body.unwrap_or_default();
         let request = format!(
             "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+             {headers}Content-Length: {}\r\n\r\n{body}",
             self.server,
             body.len()
         );
@@ -53,7 +65,7 @@ impl Client {
             .nth(1)
             .and_then(|status| status.parse().ok());
         let broken = || std::io::Error::other("no status");
-        Ok((status.ok_or_else(broken)?, body.to_owned()))
+        Ok((status.ok_or_else(broken)?, head.to_owned(), body.to_owned()))
     }
 }
 
