@@ -45,13 +45,15 @@ impl Drop for Instance {
 impl Instance {
     /// Starts it on some port of this machine, and waits until it says which.
     pub(crate) fn start(line: &str) -> Self {
-        Self::start_on(line, 0)
+        Self::start_with(line, &[])
     }
 
-    pub(crate) fn start_on(line: &str, port: u16) -> Self {
-        let line =
-            format!("--http_address 127.0.0.1 --http_port {port} --hostname 127.0.0.1 {line}");
-        let mut child = program(&line).stderr(Stdio::piped()).spawn().unwrap();
+    /// The same with more in its environment.
+    pub(crate) fn start_with(line: &str, environment: &[(&str, &str)]) -> Self {
+        let line = format!("--http_address 127.0.0.1 --http_port 0 --hostname 127.0.0.1 {line}");
+        let mut program = program(&line);
+        program.envs(environment.iter().copied());
+        let mut child = program.stderr(Stdio::piped()).spawn().unwrap();
         let said = std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (tell, told) = std::sync::mpsc::channel();

@@ -6,6 +6,7 @@
 #[path = "../tutorial/client.rs"]
 mod client;
 mod command_line;
+mod docker;
 mod instance;
 mod killed;
 #[path = "../../../../mesos-sdk/tests/zookeeper/server.rs"]
