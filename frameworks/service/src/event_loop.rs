@@ -42,6 +42,16 @@ pub trait Machine: Send + 'static {
     where
         Self: Sized;
 
+    /// Does what follows from all inputs that came together, once for all of
+    /// them: after the last of them, and before anything of it is saved. For
+    /// what looks at much of the state, and would at each input find the same.
+    fn settle(&mut self, now_ms: i64, effects: &mut Effects<Self>)
+    where
+        Self: Sized,
+    {
+        let _ = (now_ms, effects);
+    }
+
     /// When it is to be stepped with [`Input::Wake`], if nothing happens before.
     fn wake_at_ms(&self) -> Option<i64>;
 }
@@ -191,9 +201,23 @@ impl<M: Machine> Handle<M> {
     /// When the machine has stopped. Whether what was asked has been done is
     /// not known then.
     pub async fn ask(&self, request: M::Request) -> Result<M::Reply, Stopped> {
+        self.begin_to_ask(request).await?.await
+    }
+
+    /// Asks, and gives back what waits for the answer. Requests are taken in the
+    /// order in which this returns, and those that come together are saved
+    /// together.
+    ///
+    /// # Errors
+    ///
+    /// When the machine has stopped. Of the answer, as [`ask`](Self::ask).
+    pub async fn begin_to_ask(
+        &self,
+        request: M::Request,
+    ) -> Result<impl Future<Output = Result<M::Reply, Stopped>> + Send + use<M>, Stopped> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Request(request, answer)).await?;
-        answered.await.map_err(|_| Stopped)
+        Ok(async { answered.await.map_err(|_| Stopped) })
     }
 
     /// Tells what has happened.
@@ -264,6 +288,8 @@ struct Turn<M: Machine> {
     effects: Effects<M>,
     inspections: Vec<Inspect<M>>,
     inputs: usize,
+    /// Whether the machine was stepped, and not only looked at.
+    is_stepped: bool,
 }
 
 impl<M: Machine> EventLoop<M> {
@@ -298,6 +324,7 @@ impl<M: Machine> EventLoop<M> {
         // What the state asks for is done before anything else happens.
         let mut turn = Turn::new();
         turn.step(&mut machine, self.now(&*clock), Input::Wake);
+        turn.settle(&mut machine, self.now(&*clock));
         loop {
             save(&*store, &turn.effects.batch).await?;
             self.release(turn, &machine, &mut performer);
@@ -334,6 +361,7 @@ impl<M: Machine> EventLoop<M> {
                 turn.step(machine, now_ms, Input::Wake);
             }
             if turn.inputs > 0 {
+                turn.settle(machine, now_ms);
                 return Some(turn);
             }
         }
@@ -389,12 +417,20 @@ impl<M: Machine> Turn<M> {
             effects: Effects::default(),
             inspections: Vec::new(),
             inputs: 0,
+            is_stepped: false,
         }
     }
 
     fn step(&mut self, machine: &mut M, now_ms: i64, input: Input<M>) {
         self.inputs += 1;
+        self.is_stepped = true;
         machine.step(now_ms, input, &mut self.effects);
+    }
+
+    fn settle(&mut self, machine: &mut M, now_ms: i64) {
+        if self.is_stepped {
+            machine.settle(now_ms, &mut self.effects);
+        }
     }
 }
 

@@ -13,6 +13,8 @@ struct Counter {
     alarms: std::collections::BTreeSet<i64>,
     rung: Vec<i64>,
     held: Vec<RequestId>,
+    /// How often it was settled.
+    settled: u64,
 }
 
 enum Ask {
@@ -56,6 +58,13 @@ impl Machine for Counter {
                     effects.act(format!("rang {alarm}"));
                 }
             }
+        }
+    }
+
+    fn settle(&mut self, _: i64, effects: &mut Effects<Self>) {
+        if self.count > 0 {
+            self.settled += 1;
+            effects.put("settled", self.count.to_string());
         }
     }
 
@@ -143,6 +152,23 @@ async fn what_arrives_together_is_saved_together() {
     assert_eq!(counts.last(), Some(&Ok(3000)));
     assert_eq!(saved(&store).unwrap(), "3000");
     assert!(store.saves() <= 300, "{} saves", store.saves());
+    let settled = handle.inspect(|counter| counter.settled).await.unwrap();
+    assert_eq!(settled, store.saves(), "once for all of them");
+    assert_eq!(store.entities()["settled"], "3000");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_need_not_wait_before_asking_more() {
+    let store = MemoryStore::new();
+    let (handle, _, _running) = start(&store, Counter::default());
+    let mut answers = Vec::new();
+    for _ in 0..100 {
+        answers.push(handle.begin_to_ask(Ask::Add(1)).await.unwrap());
+    }
+    let counts = futures::future::join_all(answers).await;
+    let expected: Vec<_> = (1..=100).map(Ok).collect();
+    assert_eq!(counts, expected);
+    assert!(store.saves() <= 5, "{} saves", store.saves());
 }
 
 #[tokio::test(start_paused = true)]
