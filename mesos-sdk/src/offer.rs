@@ -173,6 +173,26 @@ pub(crate) async fn accept_all(
     }
 }
 
+/// Declines offers in one call. Those that do not stand any more need none.
+pub(crate) async fn decline_all(
+    mut offers: Vec<Offer>,
+    filters: Option<v1::Filters>,
+) -> Result<(), CallError> {
+    let mut calls = None;
+    let mut ids = Vec::new();
+    for offer in &mut offers {
+        let own = offer.calls.take();
+        if own.is_some() && !offer.is_rescinded() {
+            ids.push(offer.info.id.clone());
+            calls = own;
+        }
+    }
+    match calls {
+        Some(calls) => calls.decline(ids, filters).await,
+        None => Ok(()),
+    }
+}
+
 /// The operation that launches tasks, each with its own executor or command.
 #[must_use]
 pub fn launch_operation(tasks: Vec<v1::TaskInfo>) -> v1::offer::Operation {

@@ -126,6 +126,19 @@ impl Handle {
         offer.decline(filters).await
     }
 
+    /// Declines offers, all in one call.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]; the offers are gone all the same.
+    pub async fn decline_all(
+        &self,
+        offers: Vec<Offer>,
+        filters: Option<v1::Filters>,
+    ) -> Result<(), CallError> {
+        offer::decline_all(offers, filters).await
+    }
+
     /// See [`Calls::accept_inverse_offers`].
     ///
     /// # Errors
