@@ -26,18 +26,24 @@ use crate::timestamp::Timestamp;
 
 /// Takes an input in, and says what is to be done.
 pub fn step(state: &mut State, now: Timestamp, input: Input) -> Effects {
-    let mut step = Step {
-        state,
-        now,
-        effects: Effects::default(),
-        touched: BTreeSet::new(),
-        has_new_demand: false,
-    };
+    let mut step = Step::new(state, now);
     step.take_in(input);
-    step.touch_what_is_due();
-    step.carry_on();
-    step.launch();
-    step.effects.wake_at = step.next_wake();
+    step.settle();
+    step.effects
+}
+
+/// Takes an input in. What follows from it is seen by [`settle`], once for all
+/// inputs that come together.
+pub fn take_in(state: &mut State, now: Timestamp, input: Input) -> Effects {
+    let mut step = Step::new(state, now);
+    step.take_in(input);
+    step.end()
+}
+
+/// Compares what is wanted with what is there, wherever something happened.
+pub fn settle(state: &mut State, now: Timestamp) -> Effects {
+    let mut step = Step::new(state, now);
+    step.settle();
     step.effects
 }
 
@@ -52,10 +58,38 @@ struct Step<'a> {
     has_new_demand: bool,
 }
 
+impl<'a> Step<'a> {
+    fn new(state: &'a mut State, now: Timestamp) -> Self {
+        let (touched, has_new_demand) = std::mem::take(&mut state.unsettled);
+        Self {
+            state,
+            now,
+            effects: Effects::default(),
+            touched,
+            has_new_demand,
+        }
+    }
+
+    /// What follows from it is left for later.
+    fn end(self) -> Effects {
+        self.state.unsettled = (self.touched, self.has_new_demand);
+        self.effects
+    }
+
+    fn settle(&mut self) {
+        self.touch_what_is_due();
+        self.carry_on();
+        self.launch();
+        self.effects.wake_at = self.next_wake();
+    }
+}
+
 impl Step<'_> {
     fn take_in(&mut self, input: Input) {
         match input {
             Input::Request(token, request) => {
+                // It finds deployments as far as they have come.
+                self.carry_on();
                 let reply = self.request(*request);
                 self.effects.replies.push((token, reply));
             }

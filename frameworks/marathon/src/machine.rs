@@ -5,7 +5,7 @@ use mesos_sdk::v1;
 use mesos_service::event_loop::{self, Machine, RequestId};
 
 use crate::effects::{Call, Effects, Event, Input, Probe};
-use crate::engine::step;
+use crate::engine::{settle, take_in};
 use crate::request::{Reply, Request};
 use crate::state::State;
 use crate::timestamp::Timestamp;
@@ -82,39 +82,39 @@ impl Machine for Marathon {
             event_loop::Input::Event(input) => input,
             event_loop::Input::Wake => Input::Wake,
         };
-        let Effects {
-            changes,
-            calls,
-            replies,
-            events,
-            probes,
-            wake_at,
-        } = step(&mut self.state, Timestamp::from_millis(now_ms), input);
-        self.wake_at = wake_at;
-        for change in changes {
-            match change.encode() {
-                (key, Some(value)) => out.put(key, value),
-                (key, None) => out.delete(key),
-            }
-        }
-        for (id, reply) in replies {
-            out.reply(RequestId(id), Answer::Reply(Box::new(reply)));
-        }
+        let effects = take_in(&mut self.state, Timestamp::from_millis(now_ms), input);
+        perform(effects, out);
         if let Some(id) = noted {
             out.reply(id, Answer::Noted);
         }
-        events
-            .into_iter()
-            .for_each(|event| out.act(Action::Tell(event)));
-        calls
-            .into_iter()
-            .for_each(|call| out.act(Action::Call(call)));
-        probes
-            .into_iter()
-            .for_each(|probe| out.act(Action::Probe(probe)));
+    }
+
+    fn settle(&mut self, now_ms: i64, out: &mut event_loop::Effects<Self>) {
+        let effects = settle(&mut self.state, Timestamp::from_millis(now_ms));
+        self.wake_at = effects.wake_at;
+        perform(effects, out);
     }
 
     fn wake_at_ms(&self) -> Option<i64> {
         self.wake_at.map(Timestamp::as_millis)
     }
+}
+
+fn perform(effects: Effects, out: &mut event_loop::Effects<Marathon>) {
+    for change in effects.changes {
+        match change.encode() {
+            (key, Some(value)) => out.put(key, value),
+            (key, None) => out.delete(key),
+        }
+    }
+    for (id, reply) in effects.replies {
+        out.reply(RequestId(id), Answer::Reply(Box::new(reply)));
+    }
+    let events = effects.events.into_iter().map(Action::Tell);
+    let calls = effects.calls.into_iter().map(Action::Call);
+    let probes = effects.probes.into_iter().map(Action::Probe);
+    events
+        .chain(calls)
+        .chain(probes)
+        .for_each(|action| out.act(action));
 }

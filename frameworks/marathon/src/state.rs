@@ -64,6 +64,9 @@ pub struct State {
     pub filtered: BTreeSet<String>,
     /// Not stored: when each app is to be looked at again.
     pub timers: BTreeMap<PathId, Timestamp>,
+    /// Not stored: apps that something happened to and that nobody looked at
+    /// yet, and whether something waits that did not before.
+    pub unsettled: (BTreeSet<PathId>, bool),
     /// Not stored: launches that may be made before more tasks run.
     pub launch_tokens: u32,
     /// Not stored: when launch tokens were last refreshed.
@@ -95,6 +98,7 @@ impl State {
             suppressed: BTreeSet::new(),
             filtered: BTreeSet::new(),
             timers: BTreeMap::new(),
+            unsettled: (BTreeSet::new(), false),
             launch_tokens,
             tokens_at: Timestamp::default(),
         }

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use mesos_sdk::address::MasterAddress;
 use mesos_sdk::credentials::Credentials;
 use mesos_sdk::offer::Offer;
 use mesos_sdk::scheduler::{BoxError, Disconnect, Handle, Scheduler, SchedulerDriver};
-use mesos_sdk::status::StatusUpdate;
+use mesos_sdk::status::{Ack, StatusUpdate};
 use mesos_sdk::v1;
 use mesos_sdk::v1::scheduler::event;
 use mesos_service::event_loop;
@@ -120,14 +121,10 @@ async fn make_calls(handle: Handle, offers: Offers, mut calls: mpsc::Receiver<Ca
                     let mut offers = locked(&offers);
                     ids.iter().filter_map(|id| offers.remove(id)).collect()
                 };
-                let mut result = Ok(());
-                for offer in those {
-                    let filters = v1::Filters {
-                        refuse_seconds: Some(refuse_seconds),
-                    };
-                    result = result.and(handle.decline(offer, Some(filters)).await);
-                }
-                result
+                let filters = v1::Filters {
+                    refuse_seconds: Some(refuse_seconds),
+                };
+                handle.decline_all(those, Some(filters)).await
             }
             Call::Kill { task_id, agent_id } => {
                 let task_id = v1::TaskId { value: task_id };
@@ -147,11 +144,34 @@ async fn make_calls(handle: Handle, offers: Offers, mut calls: mpsc::Receiver<Ca
 pub(super) struct Follow {
     logic: event_loop::Handle<Marathon>,
     offers: Offers,
+    unsaved: mpsc::Sender<Unsaved>,
+}
+
+/// Updates that are handed to the logic and not saved yet.
+const UNSAVED: usize = 4096;
+
+/// An acknowledgement, and what tells when it may leave.
+type Unsaved = (BoxFuture<'static, Result<(), event_loop::Stopped>>, Ack);
+
+/// Acknowledges updates in the order in which they are saved.
+async fn acknowledge(mut unsaved: mpsc::Receiver<Unsaved>) {
+    while let Some((saved, acknowledgement)) = unsaved.recv().await {
+        // Whatever was not saved comes again.
+        if saved.await.is_ok() {
+            acknowledgement.send();
+        }
+    }
 }
 
 impl Follow {
     pub(super) fn new(logic: event_loop::Handle<Marathon>, offers: Offers) -> Self {
-        Self { logic, offers }
+        let (unsaved, to_save) = mpsc::channel(UNSAVED);
+        tokio::spawn(acknowledge(to_save));
+        Self {
+            logic,
+            offers,
+            unsaved,
+        }
     }
 
     async fn tell(&self, input: Input) -> Result<(), BoxError> {
@@ -198,14 +218,24 @@ impl Scheduler for Follow {
         self.tell(Input::Rescind(offer_id.value)).await
     }
 
-    /// The answer comes when the note is saved; only then is it acknowledged.
+    /// Updates that come together are saved together: this one is acknowledged
+    /// when it is saved, and the next one is taken meanwhile.
     async fn update(&mut self, _: &Handle, update: &StatusUpdate) -> Result<(), BoxError> {
-        if update.is_redelivery() {
-            return Ok(());
+        let acknowledgement = update.acknowledge_later();
+        let saved: BoxFuture<'static, _> = if update.is_redelivery() {
+            // It was handed over before, and is saved when all of that is.
+            let logic = self.logic.clone();
+            Box::pin(async move { logic.inspect(|_| ()).await })
+        } else {
+            measure::count_update(update.status());
+            let note = Ask::Note(Box::new(update.status().clone()));
+            let noted = self.logic.begin_to_ask(note).await?;
+            Box::pin(async { noted.await.map(|_| ()) })
+        };
+        if let Some(acknowledgement) = acknowledgement {
+            let sent = self.unsaved.send((saved, acknowledgement)).await;
+            sent.map_err(|_| "nothing acknowledges updates any more")?;
         }
-        measure::count_update(update.status());
-        let status = Box::new(update.status().clone());
-        self.logic.ask(Ask::Note(status)).await?;
         Ok(())
     }
 }
