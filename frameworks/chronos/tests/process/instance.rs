@@ -64,6 +64,12 @@ impl Instance {
         tokio::time::timeout(PATIENCE, waited).await.unwrap();
     }
 
+    /// Waits until it ends by itself, and gives its exit status.
+    pub(crate) async fn ended(mut self) -> Option<i32> {
+        let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;
+        ended.unwrap().unwrap().code()
+    }
+
     /// SIGKILL, and nothing after it.
     pub(crate) async fn kill(mut self) {
         self.process.kill().await.unwrap();

@@ -19,7 +19,7 @@ async fn count(client: &Client, job: &str, field: &str) -> u64 {
 }
 
 /// How often each line stands in a file.
-fn lines(file: &std::path::Path) -> BTreeMap<String, usize> {
+pub(crate) fn lines(file: &std::path::Path) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
         *counts.entry(line.to_owned()).or_default() += 1;

@@ -8,4 +8,7 @@ mod client;
 mod clients;
 mod instance;
 mod kills;
+#[path = "../../../../mesos-sdk/tests/zookeeper/server.rs"]
+mod server;
+mod together;
 mod tutorial;
