@@ -11,6 +11,7 @@ pub mod encoding;
 pub mod engine;
 pub mod fixture;
 pub mod framework;
+pub mod openapi;
 pub mod scenes;
 pub mod wiretap;
 

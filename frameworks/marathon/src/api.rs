@@ -73,6 +73,7 @@ impl Api {
             .get("/help", help::help)
             .get("/api-console", help::help)
             .get("/api-console/index.html", help::page)
+            .get("/v2/openapi.json", help::openapi)
             .get("/ping", service::ping)
             .get("/config", service::config)
             .get("/logging", service::log_levels)

@@ -169,13 +169,23 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// What is answered, as `METHOD pattern`.
+    #[must_use]
+    pub fn routes(&self) -> Vec<String> {
+        self.routes.iter().map(Route::name).collect()
+    }
+
+    /// Which of the routes answers that.
+    #[must_use]
+    pub fn route_of(&self, method: &str, path: &str) -> Option<String> {
+        let segments = segments(path)?;
+        let of_method = self.routes.iter().filter(|it| it.method == method);
+        let mut fitting = of_method.filter(|it| it.pattern.parameters(&segments).is_some());
+        fitting.next().map(Route::name)
+    }
+
     fn find(&self, method: &Method, path: &str) -> Found<'_, S> {
-        let segments: Option<Vec<String>> = path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .map(|segment| Some(percent_decode_str(segment).decode_utf8().ok()?.into_owned()))
-            .collect();
-        let Some(segments) = segments else {
+        let Some(segments) = segments(path) else {
             return Found::Nothing;
         };
         let mut allowed: Vec<&Method> = Vec::new();
@@ -200,6 +210,19 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         }
         allowed.push("OPTIONS");
         Found::Methods(allowed.join(", "))
+    }
+}
+
+fn segments(path: &str) -> Option<Vec<String>> {
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| Some(percent_decode_str(segment).decode_utf8().ok()?.into_owned()))
+        .collect()
+}
+
+impl<S> Route<S> {
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.pattern.text)
     }
 }
 
@@ -245,9 +268,8 @@ impl<S: Clone + Send + Sync + 'static> Handler for Router<S> {
 
 impl<S> std::fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let routes = self.routes.iter();
         f.debug_list()
-            .entries(routes.map(|route| format!("{} {}", route.method, route.pattern.text)))
+            .entries(self.routes.iter().map(Route::name))
             .finish()
     }
 }
