@@ -112,10 +112,10 @@ fn job(fields: &mut Fields<'_>, kind: Kind, now_ms: i64, settings: &Settings) ->
 }
 
 fn check_name(fields: &mut Fields<'_>, name: &str) {
-    let is_allowed = |c: char| c.is_alphanumeric() || c.is_whitespace() || "._#-".contains(c);
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || " ._#-".contains(c);
     let problem = if name.is_empty() {
         "a job needs a name".to_owned()
-    } else if let Some(other) = name.chars().find(|c| !is_allowed(*c) || c.is_control()) {
+    } else if let Some(other) = name.chars().find(|c| !is_allowed(*c)) {
         format!("'{name}' contains '{other}'; letters, digits, spaces and ._#- are allowed")
     } else if name.trim() != name {
         format!("'{name}' begins or ends with a space")

@@ -4,4 +4,5 @@ mod dependencies;
 mod failures;
 mod lateness;
 mod requests;
+mod tasks;
 mod world;

@@ -45,6 +45,7 @@ fn what_is_wrong_is_said_with_the_name_of_the_field() {
     for (fields, said) in [
         (json!({"name": ""}), "name: "),
         (json!({"name": "a/b"}), "name: 'a/b' contains '/'"),
+        (json!({"name": "ä"}), "name: 'ä' contains 'ä'"),
         (json!({"name": "a:b"}), "name: 'a:b' contains ':'"),
         (
             json!({"schedule": "tomorrow"}),

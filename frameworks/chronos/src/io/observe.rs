@@ -12,11 +12,12 @@ pub(super) fn count(fact: &Fact) {
             metrics::histogram!("jobs.launch.lateness.seconds").record(*late_ms as f64 / 1000.0);
         }
         Fact::Succeeded { job, took_ms } => {
-            metrics::counter!(format!("jobs.run.success.{job}")).increment(1);
-            metrics::histogram!(format!("jobs.run.time.{job}")).record((*took_ms).max(0) as f64);
+            metrics::counter!("jobs.run.success", "job" => job.clone()).increment(1);
+            metrics::histogram!("jobs.run.time", "job" => job.clone())
+                .record((*took_ms).max(0) as f64);
         }
         Fact::Failed { job } => {
-            metrics::counter!(format!("jobs.run.failure.{job}")).increment(1);
+            metrics::counter!("jobs.run.failure", "job" => job.clone()).increment(1);
         }
         Fact::Missed { count } => {
             metrics::counter!("jobs.missed.counter").increment(*count);

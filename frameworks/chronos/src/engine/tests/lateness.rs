@@ -278,3 +278,88 @@ fn a_cron_job_runs_at_the_times_it_names() {
     world.pass(3_600_000);
     assert_eq!(world.launched.len(), 3);
 }
+
+#[test]
+fn what_no_agent_takes_in_time_is_missed_whyever_it_runs() {
+    let mut world = World::new().without_offers();
+    let mut job = json!({
+        "name": "a", "command": "x", "schedule": "R1/2126-01-01T00:00:00Z/P1D",
+        "queueTimeoutSeconds": 30,
+    });
+    world.post(&job);
+    world.force("a");
+    world.pass(30_000);
+    assert_eq!(world.runs("a").len(), 1);
+    world.pass(1);
+    assert_eq!(world.outcomes("a"), [Outcome::Missed]);
+    // What is tried again may wait as long each time.
+    job["retries"] = 1.into();
+    world.post(&job);
+    world.with_offers();
+    world.force("a");
+    world.ends(mesos_sdk::v1::TaskState::TaskFailed);
+    let mut world = world.without_offers();
+    world.pass(60_000 + 30_001);
+    assert_eq!(world.runs("a").len(), 0);
+    assert_eq!(world.progress("a").error_count, 1);
+    assert!(
+        world
+            .notices
+            .last()
+            .unwrap()
+            .message
+            .contains("no further attempt")
+    );
+}
+
+#[test]
+fn a_starting_deadline_is_that_of_the_latest_occurrence() {
+    let job = json!({
+        "name": "a", "command": "x", "schedule": EVERY_MINUTE, "startingDeadlineSeconds": 10,
+    });
+    for (late_ms, launched) in [(5000, 2), (20_000, 1)] {
+        let mut world = World::new();
+        world.post(&job);
+        world.ends(TaskFinished);
+        world.now += 600_000 + late_ms;
+        world.restart();
+        assert_eq!(world.launched.len(), launched, "{late_ms}");
+        let missed = if launched == 1 { 10 } else { 0 };
+        assert_eq!(world.progress("a").missed_count, missed, "{late_ms}");
+    }
+}
+
+#[test]
+fn who_wants_to_know_is_told_once_that_a_run_is_overdue() {
+    let mut world = World::new().without_offers();
+    world.post(&json!({
+        "name": "a", "command": "x", "schedule": "R1/2026-01-31T12:00:00Z/P1D",
+        "notifyOn": ["overdue"], "overdueAfterSeconds": 60,
+    }));
+    world.pass(59_999);
+    assert!(world.notices.is_empty());
+    world.pass(1);
+    world.restart();
+    world.pass(600_000);
+    assert_eq!(world.notices.len(), 1);
+    assert!(world.notices[0].message.contains("there were no offers"));
+    world.with_offers();
+    assert_eq!(world.launched.len(), 1);
+}
+
+#[test]
+fn each_job_says_how_much_of_it_is_remembered() {
+    let mut world = World::new();
+    world.post(&json!({
+        "name": "a", "command": "x", "schedule": EVERY_MINUTE,
+        "successfulRunsHistoryLimit": 2, "failedRunsHistoryLimit": 0,
+    }));
+    for k in 0..6 {
+        if k > 0 {
+            world.pass(60_000);
+        }
+        world.ends(if k % 2 == 0 { TaskFinished } else { TaskKilled });
+    }
+    assert_eq!(world.outcomes("a"), [Outcome::Success; 2]);
+    assert_eq!(world.progress("a").durations.count(), 3);
+}
