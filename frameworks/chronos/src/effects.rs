@@ -72,6 +72,11 @@ pub enum Call {
         /// Where it is, if that is known.
         agent_id: Option<String>,
     },
+    /// Asks what became of tasks.
+    Reconcile {
+        /// Their ids, and those of their agents.
+        tasks: Vec<(String, String)>,
+    },
     /// Nothing is wanted for now.
     Suppress,
     /// Something is wanted.

@@ -100,6 +100,9 @@ pub struct Launched {
     pub container_id: Option<String>,
     /// Since when its agent is out of reach.
     pub unreachable_ms: Option<i64>,
+    /// When it was last asked what became of it, as long as that is so.
+    #[serde(default)]
+    pub asked_ms: Option<i64>,
     /// Why it is to end, and when that was last asked for.
     pub kill: Option<(KillReason, i64)>,
     /// The task is over, and somebody else is to tell how it went.

@@ -268,6 +268,7 @@ impl State {
                 let settings = &self.settings;
                 let unreachable = launched.unreachable_ms;
                 let unreachable = unreachable.map(|at| at + settings.unreachable_timeout_ms);
+                let asked = launched.asked_ms.map(|at| at + settings.reconcile_ms);
                 let kill = launched.kill.map(|(_, at)| at + settings.kill_retry_ms);
                 let kill = kill.filter(|_| !launched.is_awaited);
                 let job = self.jobs.get(&run.job);
@@ -278,7 +279,7 @@ impl State {
                     let grace = if launched.is_awaited { 0 } else { 5000 };
                     begun.saturating_add(seconds_to_ms(most) + grace)
                 });
-                [unreachable, kill, end].into_iter().flatten().min()
+                [unreachable, asked, kill, end].into_iter().flatten().min()
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::effects::{Fact, NoticeKind};
+use crate::effects::{Call, Fact, NoticeKind};
 use crate::job::{Job, NotifyOn, Timetable, seconds_to_ms};
 use crate::progress::{Outcome, PastRun};
-use crate::run::{Cause, KillReason, Phase, RunId};
+use crate::run::{Cause, KillReason, Launched, Phase, RunId};
 use crate::timestamp::iso;
 
 use super::Step;
@@ -150,6 +150,7 @@ impl Step<'_> {
     }
 
     pub(super) fn look_at_runs(&mut self) {
+        let mut asked = Vec::new();
         for id in self.state.run_timers.until(self.now) {
             let Some(run) = self.state.runs.get(&id).cloned() else {
                 continue;
@@ -161,6 +162,13 @@ impl Step<'_> {
                     let since = launched.unreachable_ms;
                     if since.is_some_and(|since| since + timeout <= self.now) {
                         self.give_up(id);
+                    } else if self.is_to_be_asked_for(launched) {
+                        asked.push((launched.task_id.clone(), launched.agent_id.clone()));
+                        let mut run = (*run).clone();
+                        if let Phase::Launched(launched) = &mut run.phase {
+                            launched.asked_ms = Some(self.now);
+                        }
+                        self.put_run(id, run);
                     } else if let Some((reason, _)) = launched.kill {
                         self.kill(id, reason);
                     } else if launched.is_awaited {
@@ -172,6 +180,16 @@ impl Step<'_> {
                 }
             }
         }
+        if !asked.is_empty() && self.state.is_connected {
+            self.effects.calls.push(Call::Reconcile { tasks: asked });
+        }
+    }
+
+    /// An agent may have come back without a task, and nobody tells.
+    fn is_to_be_asked_for(&self, launched: &Launched) -> bool {
+        let interval = self.state.settings.reconcile_ms;
+        let asked = launched.asked_ms;
+        asked.is_some_and(|asked| asked + interval <= self.now)
     }
 
     fn look_at_waiting(&mut self, id: RunId) {

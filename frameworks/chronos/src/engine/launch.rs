@@ -246,6 +246,7 @@ impl Step<'_> {
             task_id,
             container_id: None,
             unreachable_ms: None,
+            asked_ms: None,
             kill: None,
             is_awaited: false,
             told: None,

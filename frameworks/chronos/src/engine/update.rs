@@ -85,6 +85,7 @@ impl Step<'_> {
         };
         launched.is_heard = true;
         launched.unreachable_ms = None;
+        launched.asked_ms = None;
         let container = status.container_status.as_ref();
         let container = container.and_then(|it| it.container_id.as_ref());
         if let Some(container) = container {
@@ -106,6 +107,7 @@ impl Step<'_> {
             && !launched.is_awaited
         {
             launched.unreachable_ms = Some(self.now);
+            launched.asked_ms = Some(self.now);
             self.put_run(id, run);
         }
     }

@@ -12,7 +12,7 @@ use mesos_sdk::framework_info::FrameworkInfo;
 use mesos_sdk::offer::{Offer, launch_operation};
 use mesos_sdk::scheduler::{BoxError, Disconnect, Handle, Scheduler, SchedulerDriver};
 use mesos_sdk::status::StatusUpdate;
-use mesos_sdk::v1::scheduler::event;
+use mesos_sdk::v1::scheduler::{call, event};
 use mesos_sdk::{CallError, v1};
 use mesos_service::event_loop;
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ use crate::effects::{Call, Input};
 use crate::machine::{Ask, Chronos};
 use crate::state::State;
 
-use super::Error;
+use super::{Error, observe};
 
 /// Calls that wait to be made; more than a cluster's worth of launches.
 const CALLS: usize = 65_536;
@@ -133,6 +133,9 @@ async fn make_calls(
                     true => Ok(()),
                     false => handle.accept(those, operations, Some(filters)).await,
                 };
+                if !was_rescinded && result.is_ok() {
+                    observe::called(&task_ids);
+                }
                 let is_lost = was_rescinded || result.as_ref().is_err_and(CallError::had_no_effect);
                 if is_lost && logic.tell(Input::NotLaunched(task_ids)).await.is_err() {
                     return;
@@ -156,6 +159,15 @@ async fn make_calls(
                 let task_id = v1::TaskId { value: task_id };
                 let agent_id = agent_id.map(|value| v1::AgentId { value });
                 handle.kill(task_id, agent_id, None).await
+            }
+            Call::Reconcile { tasks } => {
+                let tasks = tasks
+                    .into_iter()
+                    .map(|(task, agent)| call::reconcile::Task {
+                        task_id: v1::TaskId { value: task },
+                        agent_id: Some(v1::AgentId { value: agent }),
+                    });
+                handle.reconcile(tasks.collect()).await
             }
             Call::Suppress => handle.suppress(Vec::new()).await,
             Call::Revive => handle.revive(Vec::new()).await,

@@ -1,7 +1,10 @@
 //! Numbers about what goes on, and what owners are told.
 
+use mesos_service::clock::{Clock as _, SystemClock};
+
 use crate::effects::{Fact, Notice, NoticeKind};
 use crate::notify::{Notification, Notifier};
+use crate::run::TaskId;
 use crate::timestamp::iso_or_empty;
 
 /// Counts something.
@@ -26,6 +29,17 @@ pub(super) fn count(fact: &Fact) {
             metrics::gauge!("jobs.highQueueSize").set(*high as f64);
             metrics::gauge!("jobs.queueSize").set(*normal as f64);
         }
+    }
+}
+
+/// The master has taken a launch: how long after they were due first attempts
+/// are on their way, jitter included.
+pub(super) fn called(task_ids: &[String]) {
+    let now_ms = SystemClock.now_ms();
+    let ids = task_ids.iter().filter_map(|id| TaskId::parse(id));
+    for id in ids.filter(|id| id.attempt == 0) {
+        let late_ms = (now_ms - id.id_ms).max(0);
+        metrics::histogram!("jobs.launch.called.seconds").record(late_ms as f64 / 1000.0);
     }
 }
 

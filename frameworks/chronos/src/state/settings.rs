@@ -24,6 +24,9 @@ pub struct Settings {
     pub history_limit: u32,
     /// How long a task's agent may be out of reach.
     pub unreachable_timeout_ms: i64,
+    /// Until it is asked again what became of a task whose agent is out of reach:
+    /// nobody tells when the agent is back without it.
+    pub reconcile_ms: i64,
     /// Until the end of a task is asked for again.
     pub kill_retry_ms: i64,
     /// How long before a job is due offers are asked for.
@@ -52,6 +55,7 @@ impl Default for Settings {
             disable_after_failures: 0,
             history_limit: 5,
             unreachable_timeout_ms: 600_000,
+            reconcile_ms: 30_000,
             kill_retry_ms: 30_000,
             offer_lead_ms: 5000,
             offer_hold_ms: 30_000,

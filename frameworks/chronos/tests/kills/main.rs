@@ -229,6 +229,8 @@ impl World {
                 let is_running = self.cluster.is_running(&task_id);
                 assert!(!is_running, "{task_id} is killed, and nobody wanted that");
             }
+            // No agent is out of reach here.
+            Call::Reconcile { tasks } => panic!("{tasks:?} are asked for"),
             Call::Suppress => self.cluster.is_wanted = false,
             Call::Revive => self.cluster.is_wanted = true,
             Call::Decline { offers, .. } => self.cluster.used(&offers),

@@ -209,6 +209,20 @@ fn translate(told: Told) -> Vec<Call> {
             }),
             ..of(call::Type::Kill)
         }],
+        Told::Reconcile { tasks } => {
+            let tasks = tasks
+                .into_iter()
+                .map(|(task, agent)| call::reconcile::Task {
+                    task_id: v1::TaskId { value: task },
+                    agent_id: Some(v1::AgentId { value: agent }),
+                });
+            vec![Call {
+                reconcile: Some(call::Reconcile {
+                    tasks: tasks.collect(),
+                }),
+                ..of(call::Type::Reconcile)
+            }]
+        }
         Told::Suppress => vec![of(call::Type::Suppress)],
         Told::Revive => vec![of(call::Type::Revive)],
     }

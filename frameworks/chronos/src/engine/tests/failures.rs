@@ -8,7 +8,7 @@ use mesos_sdk::v1::task_status::Reason;
 use serde_json::json;
 
 use super::world::World;
-use crate::effects::{Input, NoticeKind};
+use crate::effects::{Call, Input, NoticeKind};
 use crate::progress::Outcome;
 use crate::request::{Reply, Request};
 use crate::run::Phase;
@@ -264,4 +264,39 @@ fn recovery_and_success_are_told_to_those_who_want_to_know() {
         NoticeKind::Succeeded,
     ];
     assert_eq!(kinds, expected);
+}
+
+#[test]
+fn what_is_out_of_reach_is_asked_for_until_it_is_known() {
+    let mut world = with_job(json!({"retries": 0}));
+    let task = world.last();
+    world.says(&task, TaskUnreachable);
+    let asked = |world: &mut World| {
+        let calls = std::mem::take(&mut world.asked);
+        let mut asks = calls.into_iter().filter_map(|call| match call {
+            Call::Reconcile { tasks } => Some(tasks),
+            _ => None,
+        });
+        let first = asks.next();
+        assert!(asks.next().is_none());
+        first.map(|tasks| tasks.into_iter().map(|(task, _)| task).collect::<Vec<_>>())
+    };
+    for _ in 0..3 {
+        world.pass(29_999);
+        assert_eq!(asked(&mut world), None);
+        world.pass(1);
+        assert_eq!(asked(&mut world), Some(vec![task.clone()]));
+        world.says(&task, TaskUnreachable);
+    }
+    // It is heard of again, and nobody asks.
+    world.says(&task, TaskRunning);
+    world.pass(60_000);
+    assert_eq!(asked(&mut world), None);
+    // The agent comes back without it.
+    world.says(&task, TaskUnreachable);
+    world.pass(30_000);
+    assert_eq!(asked(&mut world), Some(vec![task.clone()]));
+    world.says(&task, TaskGone);
+    assert!(world.state.runs.is_empty());
+    assert_eq!(world.state.progress_of("a").error_count, 1);
 }
