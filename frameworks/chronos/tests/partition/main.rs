@@ -4,7 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod bug;
+mod gate;
 mod judge;
+mod node;
 mod outside;
 mod process;
+mod real;
+#[expect(dead_code, reason = "other tests restart it, too")]
+#[path = "../../../../mesos-sdk/tests/zookeeper/server.rs"]
+mod server;
 mod simulation;
