@@ -10,6 +10,7 @@ mod generate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use jsonschema::Validator;
 use mesos_local::simulation::Dice;
@@ -72,7 +73,17 @@ impl Explorer {
             headers: Vec::new(),
             body: None,
         };
-        let answer = client::ask(server, &asked).await.expect("an answer");
+        // It may not be ready yet.
+        let described = async {
+            loop {
+                match client::ask(server, &asked).await {
+                    Ok(answer) if answer.status == 200 => return answer,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let answer = tokio::time::timeout(client::PATIENCE, described).await;
+        let answer = answer.expect("a description in time");
         let document: Value = serde_json::from_str(&answer.body).expect("a description");
         let mut operations = Vec::new();
         for (path, methods) in document["paths"].as_object().expect("paths") {

@@ -137,3 +137,23 @@ fn now_ms() -> i64 {
 fn is_older(request: &Http) -> bool {
     !request.path.trim_start_matches('/').starts_with("v1/")
 }
+
+#[cfg(test)]
+mod tests {
+    use mesos_service::event_loop::EventLoop;
+    use mesos_service::metrics::MetricsConfig;
+
+    use super::*;
+
+    #[test]
+    fn everything_that_is_answered_is_described() {
+        let (_, handle) = EventLoop::new();
+        let metrics = MetricsRegistry::new(MetricsConfig::new("chronos"));
+        let sandboxes = Sandboxes::new(None);
+        let name = "here:4400".to_owned();
+        let router = Api::new(handle, Settings::default(), name, metrics, sandboxes).router();
+        let [unknown, unanswered] = service::DESCRIPTION.differences(&router);
+        assert_eq!(unknown, [""; 0]);
+        assert_eq!(unanswered, [""; 0]);
+    }
+}

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::Asked;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer.
 #[derive(Debug, Clone, Default)]

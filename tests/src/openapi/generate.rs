@@ -61,7 +61,8 @@ impl Generator {
 
     fn remember(&mut self, name: &str, text: &str) {
         let is_name = ["id", "version", "instanceId", "name"].contains(&name);
-        if is_name || name.ends_with("Id") {
+        let is_some = !text.trim_matches('/').is_empty();
+        if is_some && (is_name || name.ends_with("Id")) {
             let seen = self.seen.entry(name.to_owned()).or_default();
             if !seen.iter().any(|it| it == text) {
                 seen.push_back(text.to_owned());
@@ -188,12 +189,29 @@ impl Generator {
         }
     }
 
+    /// A schema with all that it consists of.
+    fn whole(&self, schema: &Value) -> Value {
+        let mut whole = self.followed(schema);
+        for part in whole["allOf"].as_array().cloned().unwrap_or_default() {
+            let part = self.whole(&part);
+            whole["type"] = part["type"].clone();
+            for (name, value) in part["properties"].as_object().into_iter().flatten() {
+                whole["properties"][name] = value.clone();
+            }
+            let required = part["required"].as_array().cloned().unwrap_or_default();
+            let mut all = whole["required"].as_array().cloned().unwrap_or_default();
+            all.extend(required);
+            whole["required"] = all.into();
+        }
+        whole
+    }
+
     /// A value of a schema, or now and then something else.
     fn value(&mut self, schema: &Value, depth: usize) -> Value {
         if self.is_odd && depth > 0 && self.one_in(ODD) {
             return self.odd();
         }
-        let schema = self.followed(schema);
+        let schema = self.whole(schema);
         if !schema["const"].is_null() {
             return schema["const"].clone();
         }

@@ -1,13 +1,16 @@
 //! What concerns Chronos itself: that it is there, who leads, its numbers.
 
+use std::sync::LazyLock;
+
 use http::StatusCode;
-use mesos_service::http::{Request as Http, Response};
+use mesos_service::http::{Description, Request as Http, Response};
 use serde_json::json;
 
 use super::{Answered, Api};
 
 /// The description of the API.
-const OPENAPI: &str = include_str!("openapi.json");
+pub(super) static DESCRIPTION: LazyLock<Description> =
+    LazyLock::new(|| Description::parse(include_str!("openapi.json")));
 
 pub(super) async fn ping(_: Api, _: Http) -> Answered {
     Ok(Response::text(StatusCode::OK, "pong\n"))
@@ -40,9 +43,5 @@ pub(super) async fn prometheus(api: Api, _: Http) -> Answered {
 }
 
 pub(super) async fn openapi(_: Api, _: Http) -> Answered {
-    Ok(Response::content(
-        StatusCode::OK,
-        "application/json",
-        OPENAPI,
-    ))
+    Ok(DESCRIPTION.response())
 }
