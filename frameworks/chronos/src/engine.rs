@@ -146,10 +146,12 @@ impl Step<'_> {
         };
         let late = late.map(|late| not_before_ms.saturating_add(late));
         let overdue = job.overdue_after_seconds.map(seconds_to_ms);
+        let id_ms = self.free_id_ms(&job.name, due_ms);
+        self.change_progress(&job.name, |it| it.note_id(id_ms));
         let run = Run {
             job: job.name.clone(),
             due_ms,
-            id_ms: self.state.free_id_ms(&job.name, due_ms),
+            id_ms,
             cause,
             arguments: None,
             attempt: 0,
@@ -165,6 +167,17 @@ impl Step<'_> {
         self.put_run(id, run);
         self.has_news = true;
         id
+    }
+
+    /// A due time for the ids of a new run's tasks that no other task of the job
+    /// has, nor had lately.
+    fn free_id_ms(&self, job: &str, due_ms: i64) -> i64 {
+        let recent = self.state.progress_of(job);
+        let mut free = self.state.free_id_ms(job, due_ms);
+        while recent.recent_ids.contains(&free) {
+            free = self.state.free_id_ms(job, free + 1);
+        }
+        free
     }
 
     /// A task is to end. It is asked for again until it has.

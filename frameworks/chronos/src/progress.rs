@@ -26,7 +26,15 @@ pub struct Progress {
     pub satisfied: BTreeSet<String>,
     /// How long its tasks ran.
     pub durations: Durations,
+    /// The times in the ids of its last tasks, the newest first: no other task
+    /// is called so.
+    pub recent_ids: VecDeque<i64>,
+    /// When the job was deleted; for a while its last tasks are remembered.
+    pub deleted_ms: Option<i64>,
 }
+
+/// How many tasks are remembered for the sake of their names.
+const RECENT_IDS: usize = 32;
 
 impl Default for Progress {
     fn default() -> Self {
@@ -40,11 +48,29 @@ impl Default for Progress {
             last_error_ms: None,
             satisfied: BTreeSet::new(),
             durations: Durations::default(),
+            recent_ids: VecDeque::new(),
+            deleted_ms: None,
         }
     }
 }
 
 impl Progress {
+    /// A task is called after this time.
+    pub fn note_id(&mut self, id_ms: i64) {
+        self.recent_ids.push_front(id_ms);
+        self.recent_ids.truncate(RECENT_IDS);
+    }
+
+    /// What is left of a job that is deleted.
+    #[must_use]
+    pub fn of_deleted(&self, now_ms: i64) -> Option<Self> {
+        (!self.recent_ids.is_empty()).then(|| Self {
+            recent_ids: self.recent_ids.clone(),
+            deleted_ms: Some(now_ms),
+            ..Self::default()
+        })
+    }
+
     /// How the last run went.
     #[must_use]
     pub fn status(&self) -> &'static str {

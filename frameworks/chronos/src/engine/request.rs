@@ -12,6 +12,9 @@ use crate::state::Change;
 use super::Step;
 use super::finish::Ending;
 
+/// How long the names of a deleted job's tasks are not given to others.
+const NAMES_KEPT_MS: i64 = 86_400_000;
+
 impl Step<'_> {
     pub(super) fn request(&mut self, request: Request) -> Reply {
         match request {
@@ -56,6 +59,7 @@ impl Step<'_> {
         match &before {
             None => {
                 let mut progress = told.clone();
+                progress.recent_ids = self.state.progress_of(&name).recent_ids.clone();
                 if is_cron {
                     progress.handled_ms = now;
                 }
@@ -106,7 +110,9 @@ impl Step<'_> {
             String::new(),
         );
         self.change(Change::Job(name.to_owned(), None));
-        self.change(Change::Progress(name.to_owned(), None));
+        let left = self.state.progress_of(name).of_deleted(self.now);
+        self.change(Change::Progress(name.to_owned(), left.map(Arc::new)));
+        self.forget_old_names();
         self.change(Change::History(name.to_owned(), None));
         self.state.refusals.remove(name);
         for id in runs {
@@ -117,6 +123,17 @@ impl Step<'_> {
             }
         }
         Reply::Done
+    }
+
+    /// What is left of jobs that were deleted long ago is of no use.
+    fn forget_old_names(&mut self) {
+        let until = self.now - NAMES_KEPT_MS;
+        let is_old = |it: &Progress| it.deleted_ms.is_some_and(|at| at < until);
+        let old = self.state.progress.iter().filter(|(_, it)| is_old(it));
+        let old: Vec<String> = old.map(|(name, _)| name.clone()).collect();
+        for name in old {
+            self.change(Change::Progress(name, None));
+        }
     }
 
     /// The jobs that depend on one that is deleted depend on what it depended on,

@@ -1,5 +1,6 @@
 //! The engine in a world of its own: offers, tasks and time are given to it.
 
+mod chance;
 mod dependencies;
 mod failures;
 mod lateness;

@@ -157,7 +157,12 @@ fn a_deleted_job_leaves_nothing_behind() {
     world.says(&last, TaskKilled);
     assert!(world.state.runs.is_empty());
     let left: Vec<&String> = world.store.keys().collect();
-    assert_eq!(left, ["framework-id", "runs-made"]);
+    assert_eq!(left, ["framework-id", "progress/a", "runs-made"]);
+    // That is how its tasks were called, and a day later it is gone, too.
+    world.pass(86_400_001);
+    world.post_idle("b");
+    assert_eq!(world.ask(Request::Delete("b".to_owned())), Reply::Done);
+    assert!(!world.store.contains_key("progress/a"));
 }
 
 #[test]
@@ -206,4 +211,23 @@ fn tasks_that_nobody_knows_are_ended() {
     assert_eq!(world.killed, ["ct:1:0:ghost:"]);
     world.says("ct:1:0:ghost:", TaskKilled);
     assert_eq!(world.killed.len(), 1);
+}
+
+/// The world fails where an id is used again.
+#[test]
+fn no_two_tasks_of_a_job_are_called_the_same() {
+    let mut world = World::new();
+    let job = json!({"name": "a", "command": "x", "schedule": HOURLY});
+    world.post(&job);
+    let task = world.last();
+    // What never started is forgotten, and then runs by hand in the same moment.
+    world.says(&task, mesos_sdk::v1::TaskState::TaskGone);
+    assert_eq!(world.ask(Request::Purge), Reply::Done);
+    world.force("a");
+    world.ends(TaskFinished);
+    // Another job of the same name is due at the same time.
+    assert_eq!(world.ask(Request::Delete("a".to_owned())), Reply::Done);
+    world.restart();
+    world.post(&job);
+    assert_eq!(world.count("a"), 3);
 }

@@ -59,12 +59,16 @@ impl World {
 
     /// Agents have nothing to offer from now on.
     pub(super) fn without_offers(mut self) -> Self {
+        self.withdraw_offers();
+        self
+    }
+
+    pub(super) fn withdraw_offers(&mut self) {
         self.has_offers = false;
         let offers: Vec<String> = self.state.offers.keys().cloned().collect();
         for offer in offers {
             self.step(Input::Rescind(offer));
         }
-        self
     }
 
     pub(super) fn with_offers(&mut self) {
@@ -218,6 +222,12 @@ impl World {
             arguments: None,
         });
         assert_eq!(reply, Reply::Done);
+    }
+
+    pub(super) fn force_if_enabled(&mut self, job: &str) {
+        if !self.state.jobs[job].disabled {
+            self.force(job);
+        }
     }
 
     /// The last task that was launched.
