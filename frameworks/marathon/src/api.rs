@@ -6,6 +6,7 @@ mod errors;
 mod groups;
 mod help;
 mod numbers;
+mod pods;
 mod selector;
 mod service;
 mod show;
@@ -102,6 +103,12 @@ impl Api {
             .post("/v2/groups/{id...}", groups::post)
             .put("/v2/groups/{id...}", groups::put)
             .delete("/v2/groups/{id...}", groups::delete)
+            .get("/v2/pods", pods::list)
+            .post("/v2/pods", pods::create)
+            .get("/v2/pods/::status", pods::all_status)
+            .get("/v2/pods/{id...}", pods::get)
+            .put("/v2/pods/{id...}", pods::put)
+            .delete("/v2/pods/{id...}", pods::delete)
             .get("/v2/tasks", tasks::list)
             .post("/v2/tasks/delete", tasks::delete)
             .get("/v2/deployments", deployments::list)

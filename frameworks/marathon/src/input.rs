@@ -8,7 +8,7 @@ mod json;
 mod legacy;
 
 pub use complete::{AcceptedRoles, Defaults, Said, complete};
-pub use json::{InvalidJson, read, read_list};
+pub use json::{InvalidJson, read, read_list, read_texts};
 
 use std::collections::BTreeMap;
 

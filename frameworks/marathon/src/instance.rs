@@ -267,6 +267,9 @@ pub struct Task {
     pub is_healthy: Option<bool>,
     /// Its addresses, once its executor told them.
     pub addresses: Vec<Address>,
+    /// What was said of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Where an instance is.
@@ -346,6 +349,7 @@ impl Instance {
             started_at: None,
             is_healthy: None,
             addresses: Vec::new(),
+            message: None,
         });
         self.tasks = tasks.collect();
         self.place = Some(place);

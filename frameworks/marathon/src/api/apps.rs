@@ -17,7 +17,7 @@ use super::show::{self, Embed};
 use super::{Answered, Api, errors, path};
 
 /// The header that names the deployment that a request began.
-const DEPLOYMENT: HeaderName = HeaderName::from_static("marathon-deployment-id");
+pub(super) const DEPLOYMENT: HeaderName = HeaderName::from_static("marathon-deployment-id");
 
 /// What a path below `/v2/apps/` means.
 #[derive(Clone, Debug, PartialEq, Eq)]

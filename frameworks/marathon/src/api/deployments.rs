@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::path_id::PathId;
 use crate::queue::Waiting;
 use crate::request::{Reply, Request};
+use crate::spec::Spec;
 use crate::state::State;
 use crate::timestamp::Timestamp;
 
@@ -51,9 +52,9 @@ pub(super) async fn queue(api: Api, _: Http) -> Answered {
 }
 
 fn entry(state: &State, id: &PathId, waiting: &Waiting, now: Timestamp) -> Option<Value> {
-    let app = state.root.app(id)?;
-    let of_app = state.instances_of(id);
-    let count = of_app.filter(|it| !it.is_launched()).count();
+    let spec = state.root.spec(id)?;
+    let instances = state.instances_of(id);
+    let count = instances.filter(|it| !it.is_launched()).count();
     let until = state.delays.get(id).map(|delay| delay.until());
     let left = until.map_or(0, |until| until.since(now).as_secs());
     let funnel = waiting.last.funnel();
@@ -89,15 +90,19 @@ fn entry(state: &State, id: &PathId, waiting: &Waiting, now: Timestamp) -> Optio
     if let Some(at) = waiting.last_unused_at {
         summary["lastUnusedOfferAt"] = json!(at);
     }
+    let shown = match spec {
+        Spec::App(app) => show::app(state, app, Embed::default(), now),
+        Spec::Pod(pod) => show::pod(pod),
+    };
     Some(json!({
         "count": count,
-        "role": app.role,
+        "role": spec.role(),
         "delay": {"timeLeftSeconds": left, "overdue": left == 0},
         "since": waiting.since,
         "processedOffersSummary": summary,
         // What is short where, in words: ours.
         "explanation": waiting.explanation,
-        "app": show::app(state, app, Embed::default(), now),
+        spec.kind(): shown,
     }))
 }
 

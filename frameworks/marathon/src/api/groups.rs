@@ -46,6 +46,7 @@ pub(super) async fn get(api: Api, request: Http) -> Answered {
     let parts = Parts {
         groups: !is_said || has("group.groups"),
         apps: !is_said || has("group.apps"),
+        pods: !is_said || has("group.pods"),
     };
     let body = api
         .look(move |state: &State| match place {

@@ -1,5 +1,9 @@
 //! What the API shows of apps, instances and groups.
 
+mod pod;
+
+pub(super) use pod::{pod, pod_instance, pod_status};
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
@@ -288,6 +292,7 @@ fn readiness(state: &State, instances: &[&Instance]) -> Vec<Value> {
 pub(super) struct Parts {
     pub(super) groups: bool,
     pub(super) apps: bool,
+    pub(super) pods: bool,
 }
 
 /// A group with what is in it.
@@ -310,6 +315,11 @@ pub(super) fn group(
         let apps = state.root.apps_in(id).filter(|app| app.id.parent() == *id);
         let apps: Vec<Value> = apps.map(|it| app(state, it, embed, now)).collect();
         shown["apps"] = apps.into();
+    }
+    if parts.pods {
+        let pods = state.root.pods_in(id).filter(|pod| pod.id.parent() == *id);
+        let pods: Vec<Value> = pods.map(|it| pod_status(state, it, now)).collect();
+        shown["pods"] = pods.into();
     }
     if parts.groups {
         let inner = state.root.groups_right_in(id);

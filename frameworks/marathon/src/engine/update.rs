@@ -149,10 +149,11 @@ impl Step<'_> {
         let is_given_up = instance.condition == Condition::UnreachableInactive;
         let of_task = &mut instance.tasks[task];
         (of_task.condition, of_task.since) = (condition, self.now);
+        of_task.message = status.message.as_deref().map(|it| cut(it).to_owned());
         let is_last = !instance.is_launched();
         let is_bad = condition != Condition::Killed && condition != Condition::Finished;
         if is_wanted && (is_bad || (is_last && condition == Condition::Finished)) {
-            self.note_failure(&instance, status);
+            self.note_failure(&instance, task, status);
         }
         let together = instance.condition_of_tasks();
         if !is_last {
@@ -187,24 +188,21 @@ impl Step<'_> {
         }
     }
 
-    fn note_failure(&mut self, instance: &Instance, status: &v1::TaskStatus) {
-        let message = status.message();
-        let cut = message
-            .char_indices()
-            .nth(MAX_MESSAGE)
-            .map_or(message, |(end, _)| &message[..end]);
+    fn note_failure(&mut self, instance: &Instance, task: usize, status: &v1::TaskStatus) {
+        let of_task = &instance.tasks[task];
         let place = instance.place.as_ref();
         let failure = TaskFailure {
             app_id: instance.app.clone(),
             host: place
                 .map(|place| place.hostname.clone())
                 .unwrap_or_default(),
-            message: cut.to_owned(),
+            message: cut(status.message()).to_owned(),
             state: status.state().as_str_name().to_owned(),
             task_id: status.task_id.value.clone(),
             timestamp: self.now,
             version: instance.version,
             slave_id: place.map(|place| place.agent_id.clone()),
+            started_at: of_task.container.as_ref().and(of_task.started_at),
         };
         self.change(Change::Failure(
             instance.app.clone(),
@@ -228,6 +226,12 @@ impl Step<'_> {
         });
         self.tell("status_update_event", data);
     }
+}
+
+/// As much of a message as is kept.
+fn cut(message: &str) -> &str {
+    let end = message.char_indices().nth(MAX_MESSAGE);
+    end.map_or(message, |(end, _)| &message[..end])
 }
 
 fn news(status: &v1::TaskStatus) -> News {

@@ -35,6 +35,15 @@ pub fn read_list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, InvalidJson
     decode(parse(body, Value::is_array, "an array")?)
 }
 
+/// The same of a body that is a list of texts.
+///
+/// # Errors
+///
+/// When it is no JSON, or another than what is asked for.
+pub fn read_texts(body: &[u8]) -> Result<Vec<String>, InvalidJson> {
+    decode(parse(body, Value::is_array, "an array")?)
+}
+
 fn parse(body: &[u8], is_it: fn(&Value) -> bool, name: &str) -> Result<Value, InvalidJson> {
     let mut value: Value =
         serde_json::from_slice(body).map_err(|error| InvalidJson::Syntax(error.to_string()))?;

@@ -128,6 +128,9 @@ pub struct TaskFailure {
     pub version: Timestamp,
     /// The agent.
     pub slave_id: Option<String>,
+    /// When the container had started, of pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
 }
 
 /// Something in the store that is none of ours.
