@@ -364,7 +364,7 @@ impl Agent {
                 directory,
                 executor_directory: Some(executor.directory.clone()),
                 user: place.user.clone(),
-                volumes: volumes::shown(&self.config.work_dir, &task.resources),
+                volumes: volumes::of_nested(&self.config.work_dir, executor, task),
                 image: None,
                 is_guest: false,
                 io: Io::Files,

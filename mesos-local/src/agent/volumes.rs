@@ -11,6 +11,7 @@ use mesos_sdk::resources::{Resources, reservation_role};
 use mesos_sdk::v1;
 
 use crate::agent::Volume;
+use crate::agent::executor::Executor;
 
 /// What an operation changes on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,6 +97,29 @@ pub(super) fn shown(work_dir: &Path, resources: &[v1::Resource]) -> Vec<Volume> 
         })
     };
     resources.iter().filter_map(volume).collect()
+}
+
+/// What a container of a default executor sees: its own volumes, and the parts
+/// of its executor's sandbox that it mounts (`docs/nested-container-and-task-group.md`,
+/// "Sharing between containers").
+pub(super) fn of_nested(work_dir: &Path, executor: &Executor, task: &v1::TaskInfo) -> Vec<Volume> {
+    use v1::volume::source::{Type, sandbox_path};
+    let mut volumes = shown(work_dir, &task.resources);
+    let of_executor = shown(work_dir, &executor.info.resources);
+    let mounted = task.container.iter().flat_map(|it| &it.volumes);
+    volumes.extend(mounted.filter_map(|volume| {
+        let source = volume.source.as_ref()?;
+        let path = source.sandbox_path.as_ref()?;
+        let is_shared =
+            source.r#type() == Type::SandboxPath && path.r#type() == sandbox_path::Type::Parent;
+        let path = Path::new(&path.path);
+        let kept = of_executor.iter().find(|it| it.target == path);
+        is_shared.then(|| Volume {
+            source: kept.map_or_else(|| executor.directory.join(path), |it| it.source.clone()),
+            target: PathBuf::from(&volume.container_path),
+        })
+    }));
+    volumes
 }
 
 #[cfg(test)]
