@@ -11,6 +11,7 @@ mod deploy;
 mod health;
 mod launch;
 mod request;
+mod resident;
 mod task;
 mod tend;
 mod update;
@@ -37,7 +38,7 @@ pub fn step(state: &mut State, now: Timestamp, input: Input) -> Effects {
 pub fn take_in(state: &mut State, now: Timestamp, input: Input) -> Effects {
     let mut step = Step::new(state, now);
     step.take_in(input);
-    step.end()
+    step.leave()
 }
 
 /// Compares what is wanted with what is there, wherever something happened.
@@ -71,7 +72,7 @@ impl<'a> Step<'a> {
     }
 
     /// What follows from it is left for later.
-    fn end(self) -> Effects {
+    fn leave(self) -> Effects {
         self.state.unsettled = (self.touched, self.has_new_demand);
         self.effects
     }
@@ -95,6 +96,9 @@ impl Step<'_> {
             }
             Input::Offers(offers) => {
                 for offer in offers {
+                    if resident::has_reservations(&offer) {
+                        self.state.reserved_offers.push(offer.id.value.clone());
+                    }
                     self.state.offers.insert(offer, self.now);
                 }
             }
@@ -222,6 +226,7 @@ impl Step<'_> {
         self.state.probes.health.remove(id);
         self.state.probes.readiness.remove(id);
         self.tell_of_instance(&instance, condition);
+        self.abandon(&instance);
         self.touched.insert(instance.app);
         self.change(Change::Instance(id.clone(), None));
     }
@@ -243,9 +248,10 @@ impl Step<'_> {
         self.put(instance, condition);
     }
 
-    /// New instances of an app or pod wait for offers.
+    /// Instances of an app or pod wait for offers: those that rest, and new ones.
     fn schedule(&mut self, spec: &Spec, count: usize) {
-        for _ in 0..count {
+        let awake = self.wake_up(spec, count);
+        for _ in awake..count {
             let id = InstanceId::new(spec.id(), self.next_uuid());
             let instance = Instance::scheduled(id, spec, self.now);
             self.put(instance, Condition::Scheduled);

@@ -106,6 +106,9 @@ impl FromStr for TaskId {
 pub enum Goal {
     /// It runs, and is started again when it ends.
     Running,
+    /// It ends, and rests until it is wanted again: its agent and what it keeps
+    /// there stay its own.
+    Stopped,
     /// It ends, and is forgotten then.
     Decommissioned,
 }
@@ -249,6 +252,33 @@ pub struct Instance {
     pub tasks: Vec<Task>,
     /// When its end was last asked for.
     pub killed_at: Option<Timestamp>,
+    /// What ties it to one agent, of those that keep something there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bond: Option<Bond>,
+}
+
+/// What ties an instance to one agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bond {
+    /// The agent.
+    pub agent_id: String,
+    /// Its host name.
+    pub hostname: String,
+    /// What it keeps there, in reserved resources.
+    pub volumes: Vec<LocalVolume>,
+    /// Whether the agent has been heard of it.
+    pub is_confirmed: bool,
+}
+
+/// A volume that an instance keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalVolume {
+    /// Where it is mounted; of pods, its name.
+    pub container_path: String,
+    /// What makes it unlike others.
+    pub uuid: String,
+    /// Its name among all volumes of the role on the agent.
+    pub persistence_id: String,
 }
 
 /// One task of an instance.
@@ -335,6 +365,7 @@ impl Instance {
             place: None,
             tasks: Vec::new(),
             killed_at: None,
+            bond: None,
         }
     }
 

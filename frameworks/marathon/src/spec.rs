@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, KillSelection, UnreachableStrategy, UpgradeStrategy, VersionInfo};
+use crate::app::{
+    App, KillSelection, Persistent, UnreachableStrategy, UpgradeStrategy, VersionInfo,
+};
 use crate::path_id::PathId;
 use crate::pod::Pod;
 use crate::timestamp::Timestamp;
@@ -193,6 +195,31 @@ impl Spec {
     #[must_use]
     pub fn is_resident(&self) -> bool {
         of_both!(self, app => app.is_resident(), pod => pod.is_resident())
+    }
+
+    /// Whether its instances are tied to agents.
+    #[must_use]
+    pub fn is_bonding(&self) -> bool {
+        self.is_resident()
+    }
+
+    /// The volumes that an instance keeps: where they are mounted, of pods their
+    /// names, and what they are like.
+    #[must_use]
+    pub fn persistent_volumes(&self) -> Vec<(String, &Persistent)> {
+        match self {
+            Self::App(app) => {
+                let volumes = app.container.iter().flat_map(|it| &it.volumes);
+                let kept = volumes.filter_map(|it| Some((it, it.persistent.as_ref()?)));
+                kept.map(|(it, kept)| (it.container_path.clone(), kept))
+                    .collect()
+            }
+            Self::Pod(pod) => {
+                let volumes = pod.volumes.iter();
+                let kept = volumes.filter_map(|it| Some((it, it.persistent.as_ref()?)));
+                kept.map(|(it, kept)| (it.name.clone(), kept)).collect()
+            }
+        }
     }
 
     /// The ports that an instance wants on its host, in the order of its ports:

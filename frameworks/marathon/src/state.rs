@@ -4,7 +4,7 @@ mod change;
 mod held;
 mod settings;
 
-pub use change::{Change, Deployment, InvalidEntity, TaskFailure};
+pub use change::{Change, Deployment, Garbage, InvalidEntity, TaskFailure};
 pub use held::{HeldOffer, HeldOffers};
 pub use settings::Settings;
 
@@ -43,6 +43,9 @@ pub struct State {
     pub delays: BTreeMap<PathId, LaunchDelay>,
     /// The last failure of each app.
     pub failures: BTreeMap<PathId, TaskFailure>,
+    /// Reservations and volumes that belong to nobody any more, by the instances
+    /// that had them.
+    pub garbage: BTreeMap<InstanceId, Garbage>,
     /// The framework's id, once the master gave one.
     pub framework_id: Option<String>,
     /// How many ids were made.
@@ -54,6 +57,8 @@ pub struct State {
     pub master: Option<v1::MasterInfo>,
     /// Not stored: offers that nothing has used yet.
     pub offers: HeldOffers,
+    /// Not stored: offers that came with something that was reserved by us.
+    pub reserved_offers: Vec<String>,
     /// Not stored: what health and readiness checks found.
     pub probes: Probes,
     /// Not stored: why instances wait.
@@ -88,11 +93,13 @@ impl State {
             deployments: BTreeMap::new(),
             delays: BTreeMap::new(),
             failures: BTreeMap::new(),
+            garbage: BTreeMap::new(),
             framework_id: None,
             ids_made: 0,
             seed,
             master: None,
             offers: HeldOffers::default(),
+            reserved_offers: Vec::new(),
             probes: Probes::default(),
             queue: Queue::default(),
             suppressed: BTreeSet::new(),

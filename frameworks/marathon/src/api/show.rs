@@ -202,7 +202,7 @@ pub(super) fn task(state: &State, instance: &Instance, has_service_ports: bool) 
         "stagedAt": place.map(|place| place.staged_at),
         "version": instance.version,
         "role": place.map(|place| &place.role),
-        "localVolumes": [],
+        "localVolumes": local_volumes(instance),
     });
     let optional = [
         ("startedAt", instance.started_at().map(|at| json!(at))),
@@ -233,6 +233,21 @@ pub(super) fn task(state: &State, instance: &Instance, has_service_ports: bool) 
         shown["healthCheckResults"] = results.into();
     }
     shown
+}
+
+/// What an instance keeps.
+fn local_volumes(instance: &Instance) -> Vec<Value> {
+    let bond = instance.bond.iter();
+    let volumes = bond.flat_map(|bond| &bond.volumes);
+    let shown = volumes.map(|volume| {
+        json!({
+            "runSpecId": instance.app,
+            "containerPath": volume.container_path,
+            "uuid": volume.uuid,
+            "persistenceId": volume.persistence_id,
+        })
+    });
+    shown.collect()
 }
 
 fn health_results(state: &State, instance: &Instance) -> Vec<Value> {

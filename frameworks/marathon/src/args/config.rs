@@ -163,6 +163,7 @@ impl Args {
             launch_token_refresh: Duration::from_millis(self.launch_token_refresh_interval),
             decline_duration: Duration::from_millis(self.decline_offer_duration),
             suppress_offers: self.suppress_offers,
+            principal: self.mesos_authentication_principal.clone(),
             env_vars_prefix: self.env_vars_prefix.clone(),
             max_concurrent_probes: self.max_concurrent_marathon_health_checks.max(1),
             ..Settings::default()

@@ -225,7 +225,7 @@ impl Step<'_> {
                     "slaveId": place.map(|place| &place.agent_id),
                 }),
             );
-            self.decommission(&instance.id);
+            self.end(&instance.id);
         }
     }
 

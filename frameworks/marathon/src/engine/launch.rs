@@ -8,9 +8,10 @@ use mesos_sdk::placement::{
 };
 use mesos_sdk::{operation, v1};
 
+use crate::app::PersistentKind;
 use crate::effects::Call;
 use crate::input::AcceptedRoles;
-use crate::instance::{Condition, InstanceId, Place};
+use crate::instance::{Bond, Condition, InstanceId, Place};
 use crate::path_id::PathId;
 use crate::queue::{Looked, Waiting};
 use crate::spec::Spec;
@@ -19,13 +20,19 @@ use crate::timestamp::Timestamp;
 
 use super::Step;
 use super::deploy::Aim;
-use super::task;
+use super::{resident, task};
 
 /// Instances of one app or pod and version that wait for nothing but offers.
 struct Group {
     spec: Spec,
     version: Timestamp,
     count: u32,
+    /// The one that is meant, where it is tied to an agent.
+    instance: Option<InstanceId>,
+    /// The agent that it must be, if it must be one.
+    agent: Option<String>,
+    /// Disks and volumes that it must have.
+    disks: Vec<v1::Resource>,
 }
 
 impl Group {
@@ -42,6 +49,7 @@ impl Step<'_> {
         if self.state.launch_tokens > 0 && self.state.master.is_some() {
             self.match_offers(groups);
         }
+        self.free();
         self.give_back_old_offers();
         self.say_what_is_wanted();
     }
@@ -70,17 +78,71 @@ impl Step<'_> {
             }
             let versions = self.state.versions.get(id);
             if let Some(spec) = versions.and_then(|versions| versions.get(version)) {
-                groups.push(Group {
+                let group = |count: usize, instance: Option<&InstanceId>| Group {
                     spec: spec.clone(),
                     version: *version,
-                    count: u32::try_from(instances.len()).unwrap_or(u32::MAX),
-                });
+                    count: u32::try_from(count).unwrap_or(u32::MAX),
+                    instance: instance.cloned(),
+                    agent: None,
+                    disks: Vec::new(),
+                };
+                if !spec.is_bonding() {
+                    groups.push(group(instances.len(), None));
+                    continue;
+                }
+                let is_free = |id: &&InstanceId| self.bond(id).is_none();
+                let free = instances.iter().filter(is_free).count();
+                let tied = instances.iter().filter(|id| !is_free(id));
+                groups.extend(tied.map(|id| group(1, Some(id))));
+                groups.extend((free > 0).then(|| group(free, None)));
             }
         }
         for (app, until) in delayed {
             self.look_again(&app, until);
         }
         groups
+    }
+
+    fn bond(&self, id: &InstanceId) -> Option<&Bond> {
+        self.state.instances.get(id)?.bond.as_ref()
+    }
+
+    /// Groups that need more than numbers, with the disks and volumes that are
+    /// offered for them.
+    fn with_disks(&self, groups: Vec<Group>, offers: &[&HeldOffer]) -> Vec<Group> {
+        let mut all = Vec::with_capacity(groups.len());
+        for mut group in groups {
+            if let Some(bond) = group.instance.as_ref().and_then(|id| self.bond(id)) {
+                group.agent = Some(bond.agent_id.clone());
+                group.disks = resident::volumes(bond, offers);
+                all.push(group);
+                continue;
+            }
+            let volumes = group.spec.persistent_volumes();
+            let mut kinds = volumes.iter().map(|(_, it)| it.kind);
+            if kinds.all(|kind| kind == PersistentKind::Root) {
+                all.push(group);
+                continue;
+            }
+            // One for each agent that has such disks.
+            let fit = offers.iter().filter(|held| {
+                let role = held.offer.allocation_info.as_ref();
+                role.and_then(|it| it.role.as_deref()) == Some(group.spec.role())
+            });
+            let fit = fit.filter_map(|held| {
+                let disks = resident::disks(&held.offer, &group.spec)?;
+                Some((held.offer.agent_id.value.clone(), disks))
+            });
+            all.extend(fit.take(group.count as usize).map(|(agent, disks)| Group {
+                count: 1,
+                agent: Some(agent),
+                disks,
+                spec: group.spec.clone(),
+                instance: None,
+                version: group.version,
+            }));
+        }
+        all
     }
 
     fn note_who_waits(&mut self, groups: &[Group]) {
@@ -119,15 +181,17 @@ impl Step<'_> {
             return;
         }
         let (numbers, offers): (Vec<u64>, Vec<&HeldOffer>) = held.into_iter().unzip();
+        let groups = self.with_disks(groups, &offers);
         let mut running = Vec::new();
         for group in &groups {
             running.extend(self.running(&group.spec, &offers));
         }
-        let demands = groups.iter().map(|it| self.demand(&it.spec, it.count));
+        let demands = groups.iter().map(|it| self.demand(it));
         let demands: Vec<Demand> = demands.collect();
         let seed = self.state.seed ^ self.state.ids_made;
         let placement = Placer::spread()
             .seed(seed)
+            .label_key(resident::INSTANCE)
             .place(&offers, &demands, &running);
         let id = |offer: usize| offers[offer].offer.id.value.clone();
         let accepts = placement.accepts().into_iter();
@@ -161,8 +225,54 @@ impl Step<'_> {
         }
     }
 
-    fn demand(&self, spec: &Spec, count: u32) -> Demand {
-        let source = match (
+    fn demand(&self, group: &Group) -> Demand {
+        let spec = &group.spec;
+        let mut total = task::total(spec);
+        let tied = group.instance.as_ref().filter(|_| spec.is_resident());
+        let source = match tied {
+            Some(id) => self.own_source(id),
+            // What is reserved already cannot be reserved again.
+            None if spec.is_resident() => Source::Unreserved,
+            None => self.source(spec),
+        };
+        if spec.is_resident() && tied.is_none() {
+            let volumes = spec.persistent_volumes().into_iter();
+            let on_root = volumes.filter(|(_, it)| it.kind == PersistentKind::Root);
+            total.disk += on_root.map(|(_, it)| resident::size(it)).sum::<f64>();
+        }
+        let constraints = spec.constraints();
+        let constraints = constraints
+            .iter()
+            .filter(|_| group.instance.is_none())
+            .filter_map(|parts| Constraint::parse(parts).ok());
+        let mut demand = Demand::new(spec.id().to_string())
+            .count(group.count)
+            .cpus(total.cpus)
+            .mem_mib(total.mem)
+            .disk_mib(total.disk)
+            .gpus(f64::from(total.gpus))
+            .gpu_agents(Gpus::Restricted)
+            .role(spec.role())
+            .source(source)
+            .constraints(constraints);
+        for disk in &group.disks {
+            demand = demand.exactly(disk.clone());
+        }
+        if let Some(agent) = &group.agent {
+            demand = demand.on_agent(agent.clone());
+        }
+        for port in spec.host_ports().into_iter().flatten() {
+            demand = demand.port(match port {
+                0 => Port::Any,
+                port => Port::Fixed(port),
+            });
+        }
+        demand
+    }
+
+    /// The resources that an app or pod may use, by reservation.
+    fn source(&self, spec: &Spec) -> Source {
+        match (
             spec.accepted_resource_roles(),
             self.state.settings.defaults.accepted_roles,
         ) {
@@ -174,29 +284,7 @@ impl Step<'_> {
             (None, AcceptedRoles::Any) => Source::Any,
             (None, AcceptedRoles::Unreserved) => Source::Unreserved,
             (None, AcceptedRoles::Reserved) => Source::Reserved,
-        };
-        let constraints = spec.constraints();
-        let constraints = constraints
-            .iter()
-            .filter_map(|parts| Constraint::parse(parts).ok());
-        let total = task::total(spec);
-        let mut demand = Demand::new(spec.id().to_string())
-            .count(count)
-            .cpus(total.cpus)
-            .mem_mib(total.mem)
-            .disk_mib(total.disk)
-            .gpus(f64::from(total.gpus))
-            .gpu_agents(Gpus::Restricted)
-            .role(spec.role())
-            .source(source)
-            .constraints(constraints);
-        for port in spec.host_ports().into_iter().flatten() {
-            demand = demand.port(match port {
-                0 => Port::Any,
-                port => Port::Fixed(port),
-            });
         }
-        demand
     }
 
     /// The instances that constraints look at: those like the new ones. While
@@ -238,9 +326,8 @@ impl Step<'_> {
         let mut operations = Operations::default();
         for launch in launches {
             let group = &groups[launch.demand];
-            let waiting = self.state.waiting.get(&group.key());
             // Whoever is sent waits no more, so this is another one each time.
-            if let Some(id) = waiting.and_then(BTreeSet::first).cloned() {
+            if let Some(id) = self.next_of(group) {
                 self.send(&id, &group.spec, launch, offer, &mut operations);
             }
         }
@@ -248,6 +335,17 @@ impl Step<'_> {
             offers,
             operations: operations.in_order(),
         });
+    }
+
+    /// Who of a group waits and is sent next.
+    fn next_of(&self, group: &Group) -> Option<InstanceId> {
+        if group.instance.is_some() {
+            return group.instance.clone();
+        }
+        let mut waiting = self.state.waiting.get(&group.key())?.iter();
+        let is_bonding = group.spec.is_bonding();
+        let next = waiting.find(|id| !is_bonding || self.bond(id).is_none());
+        next.cloned()
     }
 
     /// An instance goes to an agent: it is noted before the master is told.
@@ -279,17 +377,24 @@ impl Step<'_> {
             lost_at: None,
         };
         let instance = self.state.instances[id].clone();
-        let instance = instance.placed(place, spec.containers());
+        let mut instance = instance.placed(place, spec.containers());
+        let mut launch = launch.clone();
+        if spec.is_resident() && instance.bond.is_none() {
+            let founded = self.found(id, spec, &launch);
+            operations.before.extend(founded.operations);
+            launch.resources = founded.resources;
+            instance.bond = Some(founded.bond);
+        }
         self.state.launch_tokens = self.state.launch_tokens.saturating_sub(1);
         let enforces = self.state.root.enforced_role(spec.id()).is_some();
         let settings = &self.state.settings;
         match spec {
             Spec::App(app) => {
-                let info = task::info(app, &instance, launch, enforces, settings);
+                let info = task::info(app, &instance, &launch, enforces, settings);
                 operations.tasks.push(info);
             }
             Spec::Pod(pod) => {
-                let group = task::group(pod, &instance, launch, enforces, settings);
+                let group = task::group(pod, &instance, &launch, enforces, settings);
                 operations.groups.push(group);
             }
         }
@@ -331,6 +436,7 @@ impl Step<'_> {
         let wanted: BTreeSet<String> = waiting
             .filter_map(|(id, version)| self.state.versions.get(id)?.get(version))
             .map(|spec| spec.role().to_owned())
+            .chain(self.state.garbage.values().map(|it| it.role.clone()))
             .collect();
         for role in self.state.roles() {
             let is_suppressed = self.state.suppressed.contains(&role);
@@ -367,6 +473,7 @@ fn counts_instances(spec: &Spec) -> bool {
 /// What is done with the offers of one agent.
 #[derive(Default)]
 struct Operations {
+    before: Vec<v1::offer::Operation>,
     tasks: Vec<v1::TaskInfo>,
     groups: Vec<v1::offer::Operation>,
 }
@@ -374,7 +481,11 @@ struct Operations {
 impl Operations {
     fn in_order(self) -> Vec<v1::offer::Operation> {
         let launch = (!self.tasks.is_empty()).then(|| operation::launch(self.tasks).into());
-        launch.into_iter().chain(self.groups).collect()
+        self.before
+            .into_iter()
+            .chain(launch)
+            .chain(self.groups)
+            .collect()
     }
 }
 

@@ -388,6 +388,7 @@ impl State {
         complete(&mut app, said, &self.settings.defaults).map_err(at)?;
         validate(&app, self.settings.features).map_err(at)?;
         self.check_role(root, &app.id, &app.role).map_err(at)?;
+        self.check_residency(&app.clone().into()).map_err(at)?;
         Ok(app)
     }
 
@@ -401,6 +402,44 @@ impl State {
         };
         let mut wrong = Violations::new();
         wrong.require(is_allowed, "/role", format!("is not one of ({names})"));
+        wrong.into_result()
+    }
+
+    /// Whether what keeps volumes can: in a role that may reserve, and with what
+    /// it reserved before.
+    fn check_residency(&self, spec: &Spec) -> Result<(), Violations> {
+        let mut wrong = Violations::new();
+        if spec.is_resident() {
+            wrong.require(
+                spec.role() != "*",
+                "/role",
+                "nothing can be reserved for the role *, so that no volume can be kept: \
+                 use another, with --mesos_role or a group's enforceRole",
+            );
+        }
+        let before = self.root.spec(spec.id());
+        if let Some(before) = before.filter(|before| before.is_resident()) {
+            wrong.require(
+                before.persistent_volumes() == spec.persistent_volumes(),
+                "/",
+                "Persistent volumes can not be changed!",
+            );
+            wrong.require(
+                crate::engine::task::total(before) == crate::engine::task::total(spec),
+                "/",
+                "Resident Tasks may not change resource requirements!",
+            );
+            wrong.require(
+                before.host_ports() == spec.host_ports(),
+                "/",
+                "Resident Tasks may not change host ports!",
+            );
+            wrong.require(
+                before.role() == spec.role(),
+                "/role",
+                "Resident Tasks may not change the role that their resources are reserved for!",
+            );
+        }
         wrong.into_result()
     }
 

@@ -75,12 +75,15 @@ impl Step<'_> {
         if active.len() > wanted {
             let surplus = active.len() - wanted;
             for id in self.chosen(spec, &active, surplus) {
-                self.decommission(&id);
+                self.end(&id);
             }
-            return wanted == 0 && !self.state.by_app.contains_key(spec.id());
+            let mut left = self.state.instances_of(spec.id());
+            return wanted == 0 && left.all(|it| it.goal == Goal::Stopped && !it.is_launched());
         }
         let is_ending = |it: &Instance| {
-            it.goal == Goal::Decommissioned && it.condition != Condition::UnreachableInactive
+            it.goal != Goal::Running
+                && it.is_launched()
+                && it.condition != Condition::UnreachableInactive
         };
         !instances.iter().any(is_ending)
             && active
@@ -106,8 +109,9 @@ impl Step<'_> {
                 let is_ready =
                     self.wellness(instance) == Wellness::Healthy && self.is_ready(instance);
                 counts.new_ready += usize::from(is_ready);
-            } else if instance.goal == Goal::Decommissioned {
-                let is_there = instance.condition != Condition::UnreachableInactive;
+            } else if instance.goal != Goal::Running {
+                let is_there =
+                    instance.is_launched() && instance.condition != Condition::UnreachableInactive;
                 counts.old_killed += usize::from(is_there);
             } else {
                 let (place, number) = match self.wellness(instance) {
@@ -124,7 +128,7 @@ impl Step<'_> {
         let moves = rolling::moves(counts, bounds);
         let surplus = counts.new.saturating_sub(counts.target);
         for id in self.chosen(spec, &new, surplus) {
-            self.decommission(&id);
+            self.end(&id);
         }
         let ByHealth {
             healthy,
@@ -134,7 +138,7 @@ impl Step<'_> {
         for (place, count) in [(0, unhealthy), (1, unknown), (2, healthy)] {
             let those = old.remove(&place).unwrap_or_default();
             for id in self.chosen(spec, &those, count) {
-                self.decommission(&id);
+                self.end(&id);
             }
         }
         self.schedule(spec, moves.start);
@@ -246,7 +250,7 @@ impl Step<'_> {
             let staged_at = instance.place.as_ref().map(|place| place.staged_at);
             let due = staged_at.unwrap_or(instance.since).after(timeout);
             if self.now >= due {
-                self.decommission(&instance.id);
+                self.end(&instance.id);
             } else {
                 self.look_again(id, due);
             }
@@ -254,7 +258,7 @@ impl Step<'_> {
     }
 
     fn kill_what_is_to_end(&mut self, id: &PathId) {
-        let is_to_end = |it: &Instance| it.goal == Goal::Decommissioned && it.is_launched();
+        let is_to_end = |it: &Instance| it.goal != Goal::Running && it.is_launched();
         for mut instance in self.those(id, is_to_end) {
             let retry = self.state.settings.kill_retry;
             let due = instance.killed_at.map(|killed| killed.after(retry));

@@ -4,6 +4,7 @@ mod deployments;
 mod health;
 mod indexes;
 mod pods;
+mod resident;
 mod world;
 
 use serde_json::json;

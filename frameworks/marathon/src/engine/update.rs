@@ -4,7 +4,7 @@ use mesos_sdk::v1::{self, TaskState, task_status};
 use serde_json::json;
 
 use crate::effects::Call;
-use crate::instance::{Address, Condition, Goal, Instance, Task, TaskId};
+use crate::instance::{Address, Bond, Condition, Goal, Instance, Task, TaskId};
 use crate::launch_delay::LaunchDelay;
 use crate::path_id::PathId;
 use crate::state::{Change, TaskFailure};
@@ -78,6 +78,12 @@ impl Step<'_> {
         let was_running = instance.condition == Condition::Running;
         if let Some(place) = instance.place.as_mut() {
             place.lost_at = None;
+        }
+        // The master itself speaks of tasks that their agent does not know yet.
+        if status.source() != task_status::Source::Master
+            && let Some(bond) = instance.bond.as_mut()
+        {
+            bond.is_confirmed = true;
         }
         let of_task = &mut instance.tasks[task];
         if of_task.condition != condition {
@@ -162,20 +168,50 @@ impl Step<'_> {
         if is_wanted && together != Condition::Killed {
             self.delay_next(&id);
         }
+        self.loosen(&mut instance, together, status);
         let is_current = self.state.definition_of(&instance).is_some();
         let has_spec = self.state.root.spec(&id).is_some();
+        let may_rest = instance.bond.is_some() && is_current && has_spec;
+        if instance.goal == Goal::Stopped && may_rest {
+            return self.put(instance, together);
+        }
         if !is_wanted || !is_current || !has_spec {
             return self.forget(&instance.id, together.name());
         }
         // An old one that ends while it is being replaced is not started again.
         let is_outdated = matches!(self.aim(&id), super::deploy::Aim::Replace(spec)
             if spec.version() != instance.version);
+        if is_outdated && may_rest {
+            instance.goal = Goal::Stopped;
+            return self.put(instance, together);
+        }
         if is_outdated || is_given_up {
             return self.forget(&instance.id, "Gone");
         }
         self.state.probes.health.remove(&instance.id);
         self.state.probes.readiness.remove(&instance.id);
         self.put(instance.again(), Condition::Scheduled);
+    }
+
+    /// Frees an instance from its agent when that is gone, or never had it.
+    fn loosen(&mut self, instance: &mut Instance, end: Condition, status: &v1::TaskStatus) {
+        let is_of_master = status.source() == task_status::Source::Master;
+        let was_never = |bond: &Bond| {
+            let is_lost = matches!(end, Condition::Dropped | Condition::Error | Condition::Gone);
+            is_of_master && is_lost && !bond.is_confirmed
+        };
+        let is_gone = matches!(
+            status.state(),
+            TaskState::TaskGone | TaskState::TaskGoneByOperator
+        );
+        match instance.bond.as_mut() {
+            Some(bond) if (is_gone && end == Condition::Gone) || was_never(bond) => {
+                self.abandon(instance);
+                instance.bond = None;
+            }
+            Some(bond) if !is_of_master => bond.is_confirmed = true,
+            _ => {}
+        }
     }
 
     /// The next launch waits, after a failure.

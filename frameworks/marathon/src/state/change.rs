@@ -38,6 +38,19 @@ pub enum Change {
     Delay(PathId, Option<LaunchDelay>),
     /// The last failure of an app.
     Failure(PathId, Option<Box<TaskFailure>>),
+    /// What an instance had belongs to nobody any more.
+    Garbage(InstanceId, Option<Garbage>),
+}
+
+/// Reservations and volumes that belong to nobody any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Garbage {
+    /// Where they are.
+    pub agent_id: String,
+    /// The role they are reserved for.
+    pub role: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// A deployment on its way.
@@ -179,6 +192,7 @@ impl State {
             Change::Failure(id, failure) => {
                 set(&mut self.failures, id, failure.map(|failure| *failure));
             }
+            Change::Garbage(id, garbage) => set(&mut self.garbage, id, garbage),
         }
     }
 
@@ -266,6 +280,7 @@ impl Change {
             Self::Progress(id, progress) => (format!("progress/{id}"), json(progress.as_ref())),
             Self::Delay(id, delay) => (format!("delay/{id}"), json(delay.as_ref())),
             Self::Failure(id, failure) => (format!("failure/{id}"), json(failure.as_ref())),
+            Self::Garbage(id, garbage) => (format!("garbage/{id}"), json(garbage.as_ref())),
         }
     }
 
@@ -302,6 +317,7 @@ impl Change {
             "progress" => Self::Progress(rest.to_owned(), read(value)?),
             "delay" => Self::Delay(rest.parse()?, read(value)?),
             "failure" => Self::Failure(rest.parse()?, read(value)?),
+            "garbage" => Self::Garbage(rest.parse()?, read(value)?),
             _ => return Err("no entity has such a key".into()),
         })
     }

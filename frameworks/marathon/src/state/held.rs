@@ -49,6 +49,12 @@ impl HeldOffers {
         self.by_number.remove(&number)
     }
 
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&HeldOffer> {
+        self.by_number.get(self.numbers.get(id)?)
+    }
+
     /// All are void.
     pub fn clear(&mut self) {
         self.by_number.clear();

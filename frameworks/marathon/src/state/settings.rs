@@ -38,6 +38,8 @@ pub struct Settings {
     pub offer_hold: Duration,
     /// Whether the master is told when nothing is wanted.
     pub suppress_offers: bool,
+    /// The principal that reservations are made as.
+    pub principal: Option<String>,
     /// What the variables of ports and of the host begin with.
     pub env_vars_prefix: Option<String>,
     /// How many checks of health and readiness may be open at once.
@@ -61,6 +63,7 @@ impl Default for Settings {
             decline_duration: Duration::from_secs(120),
             offer_hold: Duration::from_secs(2),
             suppress_offers: true,
+            principal: None,
             env_vars_prefix: None,
             max_concurrent_probes: 256,
         }

@@ -113,7 +113,7 @@ pub(in crate::api) fn pod_instance(state: &State, instance: &Instance) -> Value 
         "networks": networks,
         "containers": containers,
         "specReference": format!("/v2/pods{}::versions/{}", instance.app, instance.version),
-        "localVolumes": [],
+        "localVolumes": super::local_volumes(instance),
         "lastUpdated": instance.since,
         "lastChanged": instance.since,
     });

@@ -25,7 +25,11 @@ impl Step<'_> {
         let instances = self.meant(kill)?;
         if !scale {
             for instance in &instances {
-                self.decommission(&instance.id);
+                if wipe {
+                    self.decommission(&instance.id);
+                } else {
+                    self.end(&instance.id);
+                }
             }
             return Ok(Reply::Killed(instances));
         }
@@ -43,7 +47,7 @@ impl Step<'_> {
         }
         let deployed = self.deploy(root, version, force)?;
         for instance in &instances {
-            self.decommission(&instance.id);
+            self.end(&instance.id);
         }
         Ok(Reply::Deployed(deployed))
     }

@@ -76,10 +76,12 @@ impl State {
             .map_err(at)?;
         validate_pod(&pod, self.settings.features).map_err(at)?;
         self.check_role(root, id, &pod.role).map_err(at)?;
+        let pod: Spec = pod.into();
+        self.check_residency(&pod).map_err(at)?;
         match root.spec(id) {
             Some(Spec::App(_)) => Err(exists("app", id)),
-            Some(before) => Ok(with_version(before, pod.into(), version)),
-            None => Ok(pod.into()),
+            Some(before) => Ok(with_version(before, pod, version)),
+            None => Ok(pod),
         }
     }
 }

@@ -30,6 +30,12 @@ pub(super) struct World {
     /// Tasks of these apps answer health checks with this status.
     pub(super) health: BTreeMap<String, u16>,
     pub(super) probes: Vec<Probe>,
+    /// What is reserved and not in use, by agent.
+    pub(super) kept: BTreeMap<String, Vec<v1::Resource>>,
+    /// What tasks use of that.
+    used: BTreeMap<String, (String, Vec<v1::Resource>)>,
+    /// The kinds of operations, in order.
+    pub(super) operations: Vec<v1::offer::operation::Type>,
     disk: BTreeMap<String, Vec<u8>>,
     replies: Vec<Reply>,
     wake_at: Option<Timestamp>,
@@ -53,6 +59,9 @@ impl World {
             agents: 3,
             health: BTreeMap::new(),
             probes: Vec::new(),
+            kept: BTreeMap::new(),
+            used: BTreeMap::new(),
+            operations: Vec::new(),
             disk: BTreeMap::new(),
             replies: Vec::new(),
             wake_at: None,
@@ -96,6 +105,38 @@ impl World {
         }
     }
 
+    /// Reserved resources that a task gets are not offered while it runs.
+    fn use_kept(&mut self, task: &v1::TaskInfo) {
+        let resources = task.resources.iter();
+        let reserved = resources.filter(|it| !it.reservations.is_empty()).cloned();
+        let reserved: Vec<v1::Resource> = reserved
+            .map(|mut resource| {
+                resource.allocation_info = None;
+                resource
+            })
+            .collect();
+        let agent = task.agent_id.value.clone();
+        if let Some(kept) = self.kept.get_mut(&agent) {
+            kept.retain(|resource| !reserved.contains(resource));
+        }
+        if !reserved.is_empty() {
+            let used = (agent, reserved);
+            self.used.insert(task.task_id.value.clone(), used);
+        }
+    }
+
+    /// What is unreserved is everybody's again.
+    fn give_back(&mut self, operation: &v1::offer::Operation) {
+        let Some(unreserve) = &operation.unreserve else {
+            return;
+        };
+        let label = |it: &v1::Resource| it.reservations.last()?.labels.clone();
+        let labels: Vec<_> = unreserve.resources.iter().map(label).collect();
+        for kept in self.kept.values_mut() {
+            kept.retain(|resource| !labels.contains(&label(resource)));
+        }
+    }
+
     /// Tells of all tasks of an executor that one of them is to end.
     fn kill(&mut self, id: &str) {
         let container = |id: &str| id.rsplitn(3, '.').last().map(str::to_owned);
@@ -110,8 +151,13 @@ impl World {
     fn call(&mut self, call: Call) {
         match call {
             Call::Accept { operations, .. } => {
+                for operation in &operations {
+                    self.operations.push(operation.r#type());
+                    self.give_back(operation);
+                }
                 for task in operations.into_iter().flat_map(tasks_of) {
                     self.launched.push(task.clone());
+                    self.use_kept(&task);
                     let id = task.task_id.value;
                     assert!(!self.tasks.contains_key(&id), "{id} is launched twice");
                     let agent = task.agent_id.value;
@@ -187,15 +233,18 @@ impl World {
 
     /// Each agent offers what it always has.
     pub(super) fn offer(&mut self) {
-        if self.state.suppressed.contains("*") {
+        let role = self.state.settings.defaults.role.clone();
+        if self.state.suppressed.contains(&role) {
             return;
         }
         let offers = (0..self.agents).map(|agent| {
             self.offers_made += 1;
             let resources = "cpus:16;mem:16384;disk:9999;ports:[31000-31999]";
             let mut resources = Resources::parse(resources, "*").unwrap().into_vec();
+            let kept = self.kept.get(&format!("a{agent}"));
+            resources.extend(kept.cloned().unwrap_or_default());
             for resource in &mut resources {
-                resource.allocation_info = Some(allocation());
+                resource.allocation_info = Some(allocation(&role));
             }
             v1::Offer {
                 id: v1::OfferId {
@@ -205,7 +254,7 @@ impl World {
                     value: format!("a{agent}"),
                 },
                 hostname: format!("host{agent}"),
-                allocation_info: Some(allocation()),
+                allocation_info: Some(allocation(&role)),
                 resources,
                 ..v1::Offer::default()
             }
@@ -225,6 +274,11 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, id: &str, state: TaskState) {
+        self.tell_as(id, state, v1::task_status::Source::Executor);
+    }
+
+    /// What somebody other than an executor says.
+    pub(super) fn tell_as(&mut self, id: &str, state: TaskState, source: v1::task_status::Source) {
         let agent = self.tasks.get(id).map(|(agent, _)| agent.clone());
         let is_over = !matches!(
             state,
@@ -235,6 +289,9 @@ impl World {
                 | TaskState::TaskUnreachable
         );
         if is_over {
+            if let Some((agent, resources)) = self.used.remove(id) {
+                self.kept.entry(agent).or_default().extend(resources);
+            }
             self.tasks.remove(id);
         } else if let Some((_, known)) = self.tasks.get_mut(id) {
             *known = state;
@@ -246,6 +303,7 @@ impl World {
             agent_id: agent.map(|value| v1::AgentId { value }),
             state: state.into(),
             message: Some("as it was told".to_owned()),
+            source: Some(source.into()),
             ..v1::TaskStatus::default()
         })));
     }
@@ -348,9 +406,9 @@ impl World {
     }
 }
 
-fn allocation() -> v1::resource::AllocationInfo {
+fn allocation(role: &str) -> v1::resource::AllocationInfo {
     v1::resource::AllocationInfo {
-        role: Some("*".to_owned()),
+        role: Some(role.to_owned()),
     }
 }
 
