@@ -223,3 +223,51 @@ async fn a_container_that_fails_takes_the_others_with_it_and_all_start_again() {
         .until("/v2/pods/pod::status", "tried again", is_second)
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_to_a_volume_is_there_after_a_failure_and_after_a_suspension() {
+    let marathon = Marathon::start().await;
+    let client = &marathon.client;
+    // It counts its starts on the volume, and fails after the first.
+    let command = "echo x >> data/starts; test $(wc -l < data/starts) -gt 1 && exec sleep 1000";
+    let app = json!({
+        "id": "/db", "cmd": command, "cpus": 0.1, "mem": 32, "backoffSeconds": 0,
+        "container": {
+            "type": "MESOS",
+            "volumes": [{"containerPath": "data", "mode": "RW", "persistent": {"size": 10}}],
+        },
+    });
+    let (status, made) = client.request("POST", "/v2/apps", &app).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(made["upgradeStrategy"]["maximumOverCapacity"], 0);
+    assert_eq!(made["unreachableStrategy"], "disabled");
+    let runs_again = |app: &Value| {
+        let id = app["app"]["tasks"][0]["id"].as_str().unwrap_or_default();
+        app["app"]["tasksRunning"] == 1
+            && !id.ends_with("._app.1")
+            && app["app"]["deployments"] == json!([])
+    };
+    let app = marathon
+        .until("/v2/apps/db", "there again", runs_again)
+        .await;
+    let volume = app["app"]["tasks"][0]["localVolumes"][0].clone();
+    assert_eq!(volume["containerPath"], "data", "{app:#}");
+
+    for instances in [0, 1] {
+        let body = json!({"instances": instances});
+        let (status, answer) = client.request("PUT", "/v2/apps/db", &body).await;
+        assert_eq!(status, 200, "{answer}");
+        let is_so = |app: &Value| {
+            app["app"]["tasksRunning"] == instances && app["app"]["deployments"] == json!([])
+        };
+        marathon.until("/v2/apps/db", "so many", is_so).await;
+    }
+    let (_, app) = client.get("/v2/apps/db").await;
+    assert_eq!(app["app"]["tasks"][0]["localVolumes"][0], volume);
+
+    let (status, _) = client.request("DELETE", "/v2/apps/db", &Value::Null).await;
+    assert_eq!(status, 200);
+    marathon
+        .until("/v2/deployments", "done", |all| *all == json!([]))
+        .await;
+}
