@@ -88,6 +88,10 @@ pub struct App {
     pub mem: f64,
     /// The networks it is in.
     pub networks: Vec<Network>,
+    /// Whether one instance runs on every agent that the constraints admit,
+    /// instead of a number of them. Ours; other Marathons do not know it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub on_every_agent: bool,
     /// Ports of the host; with host networking only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port_definitions: Option<Vec<PortDefinition>>,
@@ -200,6 +204,14 @@ fn yes() -> bool {
     true
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde asks for"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 /// The label that says that an app has one instance at most, ever.
 pub const SINGLE_INSTANCE_LABEL: &str = "MARATHON_SINGLE_INSTANCE_APP";
 
@@ -232,6 +244,7 @@ impl App {
             max_launch_delay_seconds: 300,
             mem: 128.0,
             networks: vec![Network::host()],
+            on_every_agent: false,
             port_definitions: None,
             readiness_checks: Vec::new(),
             require_ports: false,

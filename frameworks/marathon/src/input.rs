@@ -53,6 +53,7 @@ pub struct AppInput {
     pub max_launch_delay_seconds: Option<u64>,
     pub mem: Option<f64>,
     pub networks: Option<Vec<Network>>,
+    pub on_every_agent: Option<bool>,
     pub port_definitions: Option<Vec<PortDefinition>>,
     pub readiness_checks: Option<Vec<ReadinessCheck>>,
     pub require_ports: Option<bool>,
@@ -131,7 +132,7 @@ impl AppInput {
         lay!(
             backoff_factor, backoff_seconds, constraints, cpus, disk, env, executor, fetch,
             health_checks, gpus, instances, kill_selection, labels, max_launch_delay_seconds, mem,
-            networks, readiness_checks, require_ports, role, secrets, unreachable_strategy,
+            networks, on_every_agent, readiness_checks, require_ports, role, secrets, unreachable_strategy,
             upgrade_strategy;
             optional: accepted_resource_roles, args, check, cmd, container, executor_resources,
             port_definitions, resource_limits, task_kill_grace_period_seconds, tty, user

@@ -10,7 +10,7 @@ mod service_ports;
 pub use dependencies::{Cycle, Dependencies};
 pub use service_ports::{NoPortLeft, ServicePorts};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Root {
     specs: BTreeMap<PathId, Spec>,
+    /// Those of the apps that run on every agent.
+    everywhere: BTreeSet<PathId>,
     groups: BTreeMap<PathId, Group>,
 }
 
@@ -49,6 +51,7 @@ impl Root {
         let root = Group::new(version);
         Self {
             specs: BTreeMap::new(),
+            everywhere: BTreeSet::new(),
             groups: BTreeMap::from([(PathId::root(), root)]),
         }
     }
@@ -82,6 +85,11 @@ impl Root {
     /// All apps and pods in the order of their paths.
     pub fn specs(&self) -> impl Iterator<Item = &Spec> {
         self.specs.values()
+    }
+
+    /// The apps that run on every agent.
+    pub fn everywhere(&self) -> impl Iterator<Item = &Spec> {
+        self.everywhere.iter().filter_map(|id| self.spec(id))
     }
 
     /// All apps in the order of their paths.
@@ -138,12 +146,14 @@ impl Root {
     pub fn put(&mut self, spec: impl Into<Spec>, version: Timestamp) {
         let spec = spec.into();
         self.touch(spec.id(), version);
-        self.specs.insert(spec.id().clone(), spec);
+        let id = spec.id().clone();
+        self.set(&id, Some(spec));
     }
 
     /// Removes an app or pod. Its groups stay.
     pub fn remove(&mut self, id: &PathId, version: Timestamp) -> Option<Spec> {
-        let spec = self.specs.remove(id)?;
+        let spec = self.specs.get(id)?.clone();
+        self.set(id, None);
         self.touch(id, version);
         Some(spec)
     }
@@ -161,6 +171,7 @@ impl Root {
             return false;
         }
         self.specs.retain(|spec, _| !spec.is_in(id));
+        self.everywhere.retain(|spec| !spec.is_in(id));
         self.groups
             .retain(|group, _| group.is_root() || !group.is_in(id));
         self.touch(id, version);
@@ -169,6 +180,11 @@ impl Root {
 
     /// Makes an app or pod be what it is, or not be; its groups are left alone.
     pub fn set(&mut self, id: &PathId, spec: Option<Spec>) {
+        if spec.as_ref().is_some_and(Spec::is_everywhere) {
+            self.everywhere.insert(id.clone());
+        } else {
+            self.everywhere.remove(id);
+        }
         match spec {
             Some(spec) => self.specs.insert(id.clone(), spec),
             None => self.specs.remove(id),

@@ -200,7 +200,13 @@ impl Spec {
     /// Whether its instances are tied to agents.
     #[must_use]
     pub fn is_bonding(&self) -> bool {
-        self.is_resident()
+        self.is_resident() || self.is_everywhere()
+    }
+
+    /// Whether one instance runs on every agent that its constraints admit.
+    #[must_use]
+    pub fn is_everywhere(&self) -> bool {
+        self.app().is_some_and(|app| app.on_every_agent)
     }
 
     /// The volumes that an instance keeps: where they are mounted, of pods their

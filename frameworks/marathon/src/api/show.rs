@@ -58,6 +58,11 @@ impl Embed {
 pub(super) fn app(state: &State, app: &App, embed: Embed, now: Timestamp) -> Value {
     let mut shown = json!(app);
     let instances: Vec<&Instance> = state.instances_of(&app.id).collect();
+    if app.on_every_agent && app.instances > 0 {
+        // So many as there are agents for it.
+        let there = instances.iter().filter(|it| it.is_active()).count();
+        shown["instances"] = there.max(1).into();
+    }
     if embed.counts {
         let counts = Counts::of(state, instances.iter().copied());
         shown["tasksStaged"] = counts.staged.into();

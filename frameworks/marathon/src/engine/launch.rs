@@ -1,6 +1,6 @@
 //! Finds offers for the instances that wait, and gives back what nobody needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mesos_sdk::placement::{
     Constraint, Demand, Gpus, Launch, Place as OfferPlace, Placement, Placer, Port, Running,
@@ -11,7 +11,7 @@ use mesos_sdk::{operation, v1};
 use crate::app::PersistentKind;
 use crate::effects::Call;
 use crate::input::AcceptedRoles;
-use crate::instance::{Bond, Condition, InstanceId, Place};
+use crate::instance::{Bond, Condition, Instance, InstanceId, Place};
 use crate::path_id::PathId;
 use crate::queue::{Looked, Waiting};
 use crate::spec::Spec;
@@ -44,6 +44,7 @@ impl Group {
 impl Step<'_> {
     pub(super) fn launch(&mut self) {
         self.refresh_tokens();
+        self.cover();
         let groups = self.groups();
         self.note_who_waits(&groups);
         if self.state.launch_tokens > 0 && self.state.master.is_some() {
@@ -52,6 +53,70 @@ impl Step<'_> {
         self.free();
         self.give_back_old_offers();
         self.say_what_is_wanted();
+    }
+
+    /// Apps that run everywhere get an instance for each agent that offers
+    /// something and has none.
+    fn cover(&mut self) {
+        let specs: Vec<PathId> = self
+            .state
+            .root
+            .everywhere()
+            .map(|it| it.id().clone())
+            .collect();
+        for id in specs {
+            let (Aim::Scale(spec) | Aim::Replace(spec)) = self.aim(&id) else {
+                continue;
+            };
+            if !spec.is_everywhere() || spec.instances() == 0 {
+                continue;
+            }
+            for (agent_id, hostname) in self.uncovered(&spec) {
+                let uuid = self.next_uuid();
+                let mut instance = Instance::scheduled(InstanceId::new(&id, uuid), &spec, self.now);
+                instance.bond = Some(Bond {
+                    agent_id,
+                    hostname,
+                    volumes: Vec::new(),
+                    is_confirmed: true,
+                });
+                self.note(instance, Condition::Scheduled);
+            }
+        }
+    }
+
+    /// The agents that a spec's constraints admit and that have no instance of
+    /// it, with their host names.
+    fn uncovered(&self, spec: &Spec) -> BTreeMap<String, String> {
+        let instances = self.state.instances_of(spec.id());
+        let bonds = instances.filter_map(|it| it.bond.as_ref());
+        let covered: BTreeSet<&str> = bonds.map(|bond| bond.agent_id.as_str()).collect();
+        let offers: Vec<&HeldOffer> = self
+            .state
+            .offers
+            .after(0)
+            .into_iter()
+            .map(|(_, held)| held)
+            .filter(|held| !covered.contains(held.offer.agent_id.value.as_str()))
+            .collect();
+        if offers.is_empty() {
+            return BTreeMap::new();
+        }
+        let constraints = spec.constraints();
+        let constraints = constraints
+            .iter()
+            .filter_map(|parts| Constraint::parse(parts).ok());
+        let any = Demand::new(spec.id().to_string())
+            .role(spec.role())
+            .constraints(constraints)
+            .count(0);
+        let refusals = Placer::spread().place(&offers, &[any], &[]).refusals(0);
+        let refused: BTreeSet<&str> = refusals.iter().map(|it| it.agent_id.as_str()).collect();
+        let offers = offers.iter().map(|held| &held.offer);
+        offers
+            .filter(|offer| !refused.contains(offer.agent_id.value.as_str()))
+            .map(|offer| (offer.agent_id.value.clone(), offer.hostname.clone()))
+            .collect()
     }
 
     fn refresh_tokens(&mut self) {
@@ -436,6 +501,7 @@ impl Step<'_> {
         let wanted: BTreeSet<String> = waiting
             .filter_map(|(id, version)| self.state.versions.get(id)?.get(version))
             .map(|spec| spec.role().to_owned())
+            .chain(self.state.root.everywhere().map(|it| it.role().to_owned()))
             .chain(self.state.garbage.values().map(|it| it.role.clone()))
             .collect();
         for role in self.state.roles() {

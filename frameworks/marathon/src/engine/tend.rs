@@ -17,6 +17,21 @@ use crate::timestamp::Timestamp;
 use super::Step;
 use super::deploy::Aim;
 
+/// After so long without a launch an agent is taken to be gone.
+const AGENT_GONE: Duration = Duration::from_secs(600);
+
+/// How many instances there are to be: so many as were asked for, or one for
+/// each agent that is known to be there.
+fn wanted(spec: &Spec, instances: &[Instance]) -> usize {
+    if !spec.is_everywhere() || spec.instances() == 0 {
+        return spec.instances() as usize;
+    }
+    let there = instances.iter().filter(|it| {
+        it.goal != Goal::Decommissioned && it.condition != Condition::UnreachableInactive
+    });
+    there.count()
+}
+
 impl Step<'_> {
     /// Looks at one app or pod, and does what is to be done to it now.
     pub(super) fn tend(&mut self, id: &PathId) {
@@ -26,6 +41,7 @@ impl Step<'_> {
         }
         self.give_up_lost(id);
         self.give_up_overdue(id);
+        self.give_up_agents(id);
         let is_as_wanted = match self.aim(id) {
             Aim::Nothing => true,
             Aim::Stop => self.stop(id),
@@ -65,8 +81,8 @@ impl Step<'_> {
     }
 
     fn scale(&mut self, spec: &Spec) -> bool {
-        let wanted = spec.instances() as usize;
         let instances = self.of(spec.id());
+        let wanted = wanted(spec, &instances);
         let active: Vec<_> = instances.iter().filter(|it| it.is_active()).collect();
         if active.len() < wanted {
             self.schedule(spec, wanted - active.len());
@@ -85,7 +101,11 @@ impl Step<'_> {
                 && it.is_launched()
                 && it.condition != Condition::UnreachableInactive
         };
-        !instances.iter().any(is_ending)
+        // Nobody knows how many agents there are before they offer something.
+        let is_seen = !spec.is_everywhere() || spec.instances() == 0 || !active.is_empty();
+        self.has_new_demand |= !is_seen;
+        is_seen
+            && !instances.iter().any(is_ending)
             && active
                 .iter()
                 .all(|it| self.wellness(it) == Wellness::Healthy && self.is_ready(it))
@@ -94,7 +114,7 @@ impl Step<'_> {
     fn replace(&mut self, spec: &Spec) -> bool {
         let instances = self.of(spec.id());
         let mut counts = Counts {
-            target: spec.instances() as usize,
+            target: wanted(spec, &instances),
             ..Counts::default()
         };
         let mut old: BTreeMap<u8, Vec<&Instance>> = BTreeMap::new();
@@ -123,8 +143,11 @@ impl Step<'_> {
                 old.entry(place).or_default().push(instance);
             }
         }
-        let strategy = spec.upgrade_strategy();
-        let bounds = rolling::bounds(counts.target, strategy, spec.is_resident());
+        let mut strategy = spec.upgrade_strategy();
+        if spec.is_everywhere() {
+            strategy.maximum_over_capacity = 0.0; // One for each agent.
+        }
+        let bounds = rolling::bounds(counts.target, strategy, spec.is_bonding());
         let moves = rolling::moves(counts, bounds);
         let surplus = counts.new.saturating_sub(counts.target);
         for id in self.chosen(spec, &new, surplus) {
@@ -251,6 +274,23 @@ impl Step<'_> {
             let due = staged_at.unwrap_or(instance.since).after(timeout);
             if self.now >= due {
                 self.end(&instance.id);
+            } else {
+                self.look_again(id, due);
+            }
+        }
+    }
+
+    /// Instances of apps that run everywhere, whose agent offers nothing any
+    /// more. When it is back, so are they.
+    fn give_up_agents(&mut self, id: &PathId) {
+        if !self.state.root.spec(id).is_some_and(Spec::is_everywhere) {
+            return;
+        }
+        let waits = |it: &Instance| it.condition == Condition::Scheduled;
+        for instance in self.those(id, waits) {
+            let due = instance.since.after(AGENT_GONE);
+            if self.now >= due {
+                self.forget(&instance.id, "Gone");
             } else {
                 self.look_again(id, due);
             }

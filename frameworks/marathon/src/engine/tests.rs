@@ -1,6 +1,7 @@
 mod apps;
 mod chance;
 mod deployments;
+mod everywhere;
 mod health;
 mod indexes;
 mod pods;

@@ -7,6 +7,7 @@ use crate::effects::Call;
 use crate::instance::{Address, Bond, Condition, Goal, Instance, Task, TaskId};
 use crate::launch_delay::LaunchDelay;
 use crate::path_id::PathId;
+use crate::spec::Spec;
 use crate::state::{Change, TaskFailure};
 
 use super::Step;
@@ -172,6 +173,11 @@ impl Step<'_> {
         let is_current = self.state.definition_of(&instance).is_some();
         let has_spec = self.state.root.spec(&id).is_some();
         let may_rest = instance.bond.is_some() && is_current && has_spec;
+        // Without its agent, an instance that is for that agent is for nothing.
+        let spec = self.state.root.spec(&id);
+        if spec.is_some_and(Spec::is_everywhere) && instance.bond.is_none() {
+            return self.forget(&instance.id, together.name());
+        }
         if instance.goal == Goal::Stopped && may_rest {
             return self.put(instance, together);
         }

@@ -18,6 +18,7 @@ pub(super) fn validate(app: &App, wrong: &mut Violations) {
             wrong.add(format!("/constraints({index})"), error);
         }
     }
+    everywhere(app, wrong);
     strategies(app, wrong);
     roles(app, wrong);
     wrong.require(
@@ -46,6 +47,26 @@ pub(super) fn validate(app: &App, wrong: &mut Violations) {
              DCOS_MIGRATION_API_VERSION",
         );
     }
+}
+
+/// What says how many run, and what says it for every agent.
+fn everywhere(app: &App, wrong: &mut Violations) {
+    if !app.on_every_agent {
+        return;
+    }
+    for (index, constraint) in app.constraints.iter().enumerate() {
+        let operator = constraint.get(1).map(String::as_str);
+        wrong.require(
+            matches!(operator, Some("LIKE" | "UNLIKE" | "IS")),
+            format!("/constraints({index})"),
+            "only LIKE, UNLIKE and IS say on which agents an app runs that is onEveryAgent",
+        );
+    }
+    wrong.require(
+        !app.is_resident() && !app.is_single_instance(),
+        "/onEveryAgent",
+        "is neither for apps with persistent volumes nor for those of a single instance",
+    );
 }
 
 /// What is wrong with a constraint, if anything.
