@@ -83,6 +83,9 @@ fn entry(state: &State, id: &PathId, waiting: &Waiting, now: Timestamp) -> Optio
         "unusedOffersCount": waiting.unused,
         "rejectSummaryLastOffers": last,
         "rejectSummaryLaunchAttempt": attempt,
+        // What is short where, in words: ours. Clients take no other fields beside
+        // the summary.
+        "explanation": waiting.explanation,
     });
     if let Some(at) = waiting.last_used_at {
         summary["lastUsedOfferAt"] = json!(at);
@@ -94,16 +97,18 @@ fn entry(state: &State, id: &PathId, waiting: &Waiting, now: Timestamp) -> Optio
         Spec::App(app) => show::app(state, app, Embed::default(), now),
         Spec::Pod(pod) => show::pod(pod),
     };
-    Some(json!({
+    let mut entry = json!({
         "count": count,
-        "role": spec.role(),
         "delay": {"timeLeftSeconds": left, "overdue": left == 0},
         "since": waiting.since,
         "processedOffersSummary": summary,
-        // What is short where, in words: ours.
-        "explanation": waiting.explanation,
         spec.kind(): shown,
-    }))
+    });
+    // Clients from before roles know nothing of them, and need not.
+    if spec.role() != "*" {
+        entry["role"] = json!(spec.role());
+    }
+    Some(entry)
 }
 
 pub(super) async fn reset_delay(api: Api, request: Http) -> Answered {

@@ -95,6 +95,8 @@ pub(super) fn app(state: &State, app: &App, embed: Embed, now: Timestamp) -> Val
         // The page reads one name, clients of later versions the other.
         let stats = task_stats(state, app, &instances, now);
         shown["taskStats"] = stats.clone();
+        // As it is documented and read, and as the original called it.
+        shown["taskStats"] = stats.clone();
         shown["tasksStats"] = stats;
     }
     shown
@@ -329,8 +331,10 @@ pub(super) fn group(
         "version": group.version,
         "dependencies": group.dependencies,
         "pods": [],
-        "enforceRole": group.enforce_role,
     });
+    if group.enforce_role {
+        shown["enforceRole"] = true.into();
+    }
     if parts.apps {
         let apps = state.root.apps_in(id).filter(|app| app.id.parent() == *id);
         let apps: Vec<Value> = apps.map(|it| app(state, it, embed, now)).collect();

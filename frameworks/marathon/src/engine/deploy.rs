@@ -150,6 +150,9 @@ pub(super) fn plan_json(plan: &Plan) -> serde_json::Value {
     json!({
         "id": plan.id,
         "version": plan.version,
+        // Older clients expect the groups before and after, and make do with less.
+        "original": {"id": "/"},
+        "target": {"id": "/", "version": plan.version},
         "steps": steps.collect::<Vec<_>>(),
     })
 }

@@ -108,6 +108,16 @@ impl Step<'_> {
                 "runSpecVersion": instance.version,
             });
             self.tell("instance_health_changed_event", data);
+            let spec = self.state.definition_of(&instance);
+            if spec.and_then(Spec::app).is_some() {
+                let data = json!({
+                    "appId": instance.app,
+                    "instanceId": instance.id,
+                    "version": instance.version,
+                    "alive": is_healthy,
+                });
+                self.tell("health_status_changed_event", data);
+            }
         }
         if let Some(delay) = self.state.delays.get(&instance.app) {
             let delay = delay.after_progress(self.now);

@@ -6,9 +6,11 @@
 #[path = "../tutorial/client.rs"]
 mod client;
 mod command_line;
+mod discovery;
 mod docker;
 mod instance;
 mod killed;
+mod library;
 #[path = "../../../../mesos-sdk/tests/zookeeper/server.rs"]
 mod server;
 mod together;
