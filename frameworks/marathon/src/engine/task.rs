@@ -2,6 +2,7 @@
 //! `task/pod.rs` of a pod.
 
 mod pod;
+mod volumes;
 
 pub(super) use pod::group;
 
@@ -12,7 +13,7 @@ use mesos_sdk::v1;
 
 use crate::app::{
     App, Artifact, Container, ContainerKind, EnvValue, HealthCheck, HealthProtocol, Limit,
-    NetworkMode, PortMapping, ResourceLimits, Secret, VolumeMode,
+    NetworkMode, PortMapping, ResourceLimits, Secret,
 };
 use crate::instance::Instance;
 use crate::pod::Resources;
@@ -394,21 +395,9 @@ fn discovery(app: &App, host_ports: &[u16]) -> v1::DiscoveryInfo {
 }
 
 fn container(app: &App, container: &Container, task_id: &str, ports: &[u16]) -> v1::ContainerInfo {
-    let volumes = container.volumes.iter().filter_map(|volume| {
-        let host_path = volume.host_path.clone()?;
-        let mode = match volume.mode {
-            Some(VolumeMode::Rw) => v1::volume::Mode::Rw,
-            _ => v1::volume::Mode::Ro,
-        };
-        Some(v1::Volume {
-            container_path: volume.container_path.clone(),
-            host_path: Some(host_path),
-            mode: mode.into(),
-            ..v1::Volume::default()
-        })
-    });
     let mut info = v1::ContainerInfo {
-        volumes: volumes.collect(),
+        volumes: volumes::volumes(app, container),
+        tty_info: app.tty.filter(|tty| *tty).map(|_| v1::TtyInfo::default()),
         ..v1::ContainerInfo::default()
     };
     let network_infos = || {
@@ -425,6 +414,10 @@ fn container(app: &App, container: &Container, task_id: &str, ports: &[u16]) -> 
         ContainerKind::Mesos => {
             info.r#type = v1::container_info::Type::Mesos.into();
             info.network_infos = network_infos();
+            info.linux_info = container
+                .linux_info
+                .as_ref()
+                .map(|info| pod::linux_info(Some(info)));
             info.mesos = container
                 .docker
                 .as_ref()
@@ -433,6 +426,10 @@ fn container(app: &App, container: &Container, task_id: &str, ports: &[u16]) -> 
                         r#type: v1::image::Type::Docker.into(),
                         docker: Some(v1::image::Docker {
                             name: docker.image.clone(),
+                            config: docker.pull_config.as_ref().and_then(|pull| {
+                                let source = &app.secrets.get(&pull.secret)?.source;
+                                Some(secret(source.clone()))
+                            }),
                             ..v1::image::Docker::default()
                         }),
                         cached: Some(!docker.force_pull_image),
@@ -483,6 +480,7 @@ fn docker_info(
             value: it.value.clone(),
         })
         .collect();
+    parameters.extend(app.container.iter().flat_map(volumes::docker_parameters));
     parameters.push(v1::Parameter {
         key: "label".to_owned(),
         value: format!("MESOS_TASK_ID={task_id}"),
