@@ -21,12 +21,12 @@ pub(crate) type Shared = Rc<RefCell<Outside>>;
 /// Before a process does what it is for.
 pub(crate) const STARTS_IN: Duration = Duration::from_millis(50);
 /// For how long jobs are asked for.
-const ASKS_FOR_MS: i64 = 600_000;
+const ASKS_FOR_MS: i64 = 300_000;
 /// How long after nothing breaks any more everything has recovered: runs on
 /// agents that are gone for good are given up after ten minutes.
 const RECOVERY_MS: i64 = 660_000;
 /// How long after that somebody looks.
-const QUIET_MS: i64 = 600_000;
+const QUIET_MS: i64 = 300_000;
 
 /// A run that goes on.
 struct Running {
@@ -91,7 +91,10 @@ impl Outside {
     /// What somebody wants now, if anything: the number of the request, and its
     /// body.
     pub(crate) fn ask(&mut self, now_ms: i64) -> Option<(u64, Vec<u8>)> {
-        if self.asks_at_ms > now_ms || now_ms >= self.asks_until_ms {
+        if now_ms >= self.asks_until_ms {
+            self.asks_at_ms = i64::MAX;
+        }
+        if self.asks_at_ms > now_ms {
             return None;
         }
         let mut below = |limit: u64| i64::try_from(self.dice.below(limit)).unwrap_or(0);
