@@ -13,6 +13,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use mesos_service::event_loop::Handle;
 use mesos_service::http::{Request as Http, Response, Router};
+use mesos_service::logging::LogLevels;
 use mesos_service::metrics::MetricsRegistry;
 use serde_json::json;
 
@@ -35,6 +36,7 @@ struct Inner {
     /// What this instance is called: `host:port`.
     name: String,
     metrics: MetricsRegistry,
+    log_levels: Option<LogLevels>,
     sandboxes: Sandboxes,
 }
 
@@ -47,6 +49,7 @@ impl Api {
         settings: Settings,
         name: String,
         metrics: MetricsRegistry,
+        log_levels: Option<LogLevels>,
         sandboxes: Sandboxes,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -54,6 +57,7 @@ impl Api {
             settings,
             name,
             metrics,
+            log_levels,
             sandboxes,
         }))
     }
@@ -67,6 +71,8 @@ impl Api {
             .get("/info", service::info)
             .get("/metrics", service::metrics)
             .get("/metrics/prometheus", service::prometheus)
+            .get("/logging", service::log_levels)
+            .post("/logging", service::set_log_level)
             .get("/openapi.json", service::openapi);
         for prefix in PREFIXES {
             let at = |path: &str| format!("{prefix}/{path}");
@@ -151,7 +157,7 @@ mod tests {
         let metrics = MetricsRegistry::new(MetricsConfig::new("chronos"));
         let sandboxes = Sandboxes::new(None);
         let name = "here:4400".to_owned();
-        let router = Api::new(handle, Settings::default(), name, metrics, sandboxes).router();
+        let router = Api::new(handle, Settings::default(), name, metrics, None, sandboxes).router();
         let [unknown, unanswered] = service::DESCRIPTION.differences(&router);
         assert_eq!(unknown, [""; 0]);
         assert_eq!(unanswered, [""; 0]);

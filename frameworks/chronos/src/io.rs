@@ -11,6 +11,7 @@ use mesos_sdk::address::MasterAddress;
 use mesos_sdk::credentials::Credentials;
 use mesos_service::event_loop::EventLoop;
 use mesos_service::flags::Listeners;
+use mesos_service::logging::LogLevels;
 use mesos_service::metrics::MetricsRegistry;
 use mesos_service::proxy::LeaderProxyConfig;
 use mesos_service::run::{Begin, Ended, Leading, Place, Plan, RunError, Stop, run};
@@ -59,6 +60,8 @@ pub struct Config {
     pub cluster_name: Option<String>,
     /// Numbers about what goes on.
     pub metrics: MetricsRegistry,
+    /// How much is logged, where that can be changed.
+    pub log_levels: Option<LogLevels>,
     /// Ends it from outside.
     pub stop: Stop,
 }
@@ -99,6 +102,7 @@ pub async fn live(config: Config) -> Result<Ended, RunError> {
         notifier,
         cluster_name,
         metrics,
+        log_levels,
         stop,
     } = config;
     let (event_loop, handle) = EventLoop::<Chronos>::new();
@@ -108,6 +112,7 @@ pub async fn live(config: Config) -> Result<Ended, RunError> {
         settings.clone(),
         proxy.name.clone(),
         metrics,
+        log_levels,
         sandboxes,
     );
     let plan = Plan {

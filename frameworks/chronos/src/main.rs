@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use chronos::args::{self, Args, Invalid};
+use mesos_service::logging::LogLevels;
 use mesos_service::run::{Ended, Stop};
-use tracing_subscriber::EnvFilter;
 
 /// What is logged unless RUST_LOG asks for something else.
 const FILTER: &str = "warn,chronos=info,mesos_service=info";
@@ -28,14 +28,11 @@ async fn main() -> ExitCode {
             return ExitCode::from(status::USAGE);
         }
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| FILTER.into()))
-        .init();
+    let levels = LogLevels::install(&LogLevels::filter(None, FILTER));
     for notice in parsed.notices {
         tracing::warn!("{notice}");
     }
-    match live(&parsed.flags).await {
+    match live(&parsed.flags, levels).await {
         Ok(status) => status,
         Err(error) => {
             eprintln!("chronos: {error}");
@@ -49,13 +46,14 @@ async fn main() -> ExitCode {
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn live(args: &Args) -> Result<ExitCode, AnyError> {
+async fn live(args: &Args, levels: LogLevels) -> Result<ExitCode, AnyError> {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid())?;
     let user = user.map_or_else(|| "root".to_owned(), |user| user.name);
     let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
     let stop = Stop::new();
     stop.on_signals()?;
-    let config = args.config(&user, seed, stop).await?;
+    let mut config = args.config(&user, seed, stop).await?;
+    config.log_levels = Some(levels);
     config.metrics.install()?;
     for address in config.listeners.addresses() {
         eprintln!("chronos: listens on {address}");

@@ -17,10 +17,11 @@ use std::sync::Arc;
 use http::StatusCode;
 use mesos_service::event_loop::Handle;
 use mesos_service::http::{EventBus, Request as Http, Response, Router};
+use mesos_service::logging::LogLevels;
 use mesos_service::metrics::MetricsRegistry;
 
 use crate::effects::Event;
-use crate::io::{LogLevels, Office};
+use crate::io::Office;
 use crate::machine::{Answer, Ask, Marathon};
 use crate::path_id::PathId;
 use crate::request::{Refusal, Reply, Request};

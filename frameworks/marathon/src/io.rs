@@ -2,7 +2,6 @@
 //! asked how they are. It decides nothing.
 
 mod cluster;
-mod log_levels;
 mod measure;
 mod office;
 mod prober;
@@ -14,6 +13,7 @@ use mesos_sdk::credentials::Credentials;
 use mesos_sdk::v1;
 use mesos_service::event_loop::{EventLoop, Handle};
 use mesos_service::http::{EventBus, EventBusConfig};
+use mesos_service::logging::LogLevels;
 use mesos_service::metrics::MetricsRegistry;
 use mesos_service::run::{self, Begin, Ended, Leading, Plan, RunError};
 use mesos_service::store::{Schema, StoreError};
@@ -23,7 +23,6 @@ use crate::machine::{Action, Marathon};
 use crate::state::{InvalidEntity, Settings, State};
 
 use cluster::{Cluster, Follow};
-pub use log_levels::{LevelError, LogLevels};
 pub use measure::gauges;
 pub(crate) use measure::register as register_numbers;
 pub use office::{Farewell, FarewellError, Office};

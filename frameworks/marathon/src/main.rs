@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use marathon::args::{self, Args, Invalid};
-use marathon::io::{Error, LogLevels};
+use marathon::io::Error;
+use mesos_service::logging::LogLevels;
 use mesos_service::run::{Ended, RunError, Stop};
-use tracing_subscriber::EnvFilter;
 
 /// What is logged unless something else is asked for.
 const FILTER: &str = "warn,marathon=info,mesos_service=info";
@@ -33,7 +33,8 @@ async fn main() -> ExitCode {
             return ExitCode::from(status::USAGE);
         }
     };
-    let levels = log(parsed.flags.logging_level.as_deref());
+    let filter = LogLevels::filter(parsed.flags.logging_level.as_deref(), FILTER);
+    let levels = LogLevels::install(&filter);
     for notice in parsed.notices {
         tracing::warn!("{notice}");
     }
@@ -47,23 +48,6 @@ async fn main() -> ExitCode {
 }
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Begins to log, in a way that can be changed later.
-fn log(level: Option<&str>) -> LogLevels {
-    let asked = level.map(str::to_owned).or(std::env::var("RUST_LOG").ok());
-    let asked = asked.filter(|text| EnvFilter::try_new(text).is_ok() && !text.is_empty());
-    let filter = asked.unwrap_or_else(|| FILTER.to_owned());
-    let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::new(&filter))
-        .with_filter_reloading();
-    let handle = builder.reload_handle();
-    builder.init();
-    LogLevels::new(&filter, move |filter| {
-        let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-        handle.reload(filter).map_err(|error| error.to_string())
-    })
-}
 
 async fn live(args: Args, levels: LogLevels) -> Result<ExitCode, AnyError> {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid())?;

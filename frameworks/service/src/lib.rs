@@ -164,6 +164,7 @@ pub mod election;
 pub mod event_loop;
 pub mod flags;
 pub mod http;
+pub mod logging;
 pub mod metrics;
 pub mod proxy;
 pub mod run;

@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use http::StatusCode;
 use mesos_service::http::{Description, Request as Http, Response};
+use mesos_service::logging::{LevelChange, LogLevels};
 use serde_json::json;
 
-use super::{Answered, Api};
+use super::{Answered, Api, error};
 
 /// The description of the API.
 pub(super) static DESCRIPTION: LazyLock<Description> =
@@ -44,4 +45,27 @@ pub(super) async fn prometheus(api: Api, _: Http) -> Answered {
 
 pub(super) async fn openapi(_: Api, _: Http) -> Answered {
     Ok(DESCRIPTION.response())
+}
+
+fn logging(api: &Api) -> Result<&LogLevels, Response> {
+    let fixed = || {
+        let message = "what is logged cannot be changed here";
+        error(StatusCode::NOT_FOUND, message)
+    };
+    api.0.log_levels.as_ref().ok_or_else(fixed)
+}
+
+pub(super) async fn log_levels(api: Api, _: Http) -> Answered {
+    Ok(Response::ok(&logging(&api)?.shown()))
+}
+
+pub(super) async fn set_log_level(api: Api, request: Http) -> Answered {
+    let bad = |message: String| error(StatusCode::BAD_REQUEST, &message);
+    let levels = logging(&api)?;
+    let change: LevelChange = serde_json::from_slice(&request.body)
+        .map_err(|wrong| bad(format!("level and logger are expected: {wrong}")))?;
+    levels
+        .change(&change)
+        .map_err(|wrong| bad(wrong.to_string()))?;
+    Ok(Response::ok(&change))
 }

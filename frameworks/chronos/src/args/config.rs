@@ -93,6 +93,7 @@ impl Args {
             notifier,
             cluster_name: self.cluster_name.clone(),
             metrics: MetricsRegistry::new(MetricsConfig::new("chronos")),
+            log_levels: None,
             stop,
         })
     }

@@ -1,15 +1,13 @@
 //! What concerns Marathon itself: that it is there, what it is, and its events.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use mesos_service::http::{Request as Http, Response, Subscription};
-use serde::{Deserialize, Serialize};
+use mesos_service::logging::{LevelChange, LevelError, LogLevels};
 use serde_json::{Value, json};
 
 use super::{Answered, Api, errors};
 use crate::input::read;
-use crate::io::{Farewell, FarewellError, LevelError, LogLevels};
+use crate::io::{Farewell, FarewellError};
 use crate::violations::Violations;
 
 /// What Marathon tells of itself.
@@ -100,16 +98,6 @@ pub(super) async fn abdicate(api: Api, request: Http) -> Answered {
     }
 }
 
-/// What is to be logged from now on.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LoggerChange {
-    level: String,
-    logger: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_seconds: Option<u32>,
-}
-
 fn logging(api: &Api) -> Result<&LogLevels, Response> {
     let fixed = || errors::not_found("what is logged cannot be changed here");
     api.context.log_levels.as_ref().ok_or_else(fixed)
@@ -120,14 +108,8 @@ pub(super) async fn log_levels(api: Api, _: Http) -> Answered {
 }
 
 pub(super) async fn set_log_level(api: Api, request: Http) -> Answered {
-    let change: LoggerChange = read(&request.body).map_err(|error| errors::unreadable(&error))?;
-    let duration = change.duration_seconds.map(u64::from);
-    let set = logging(&api)?.set(
-        &change.logger,
-        &change.level,
-        duration.map(Duration::from_secs),
-    );
-    match set {
+    let change: LevelChange = read(&request.body).map_err(|error| errors::unreadable(&error))?;
+    match logging(&api)?.change(&change) {
         Ok(()) => Ok(Response::ok(&change)),
         Err(error) => {
             let field = match &error {

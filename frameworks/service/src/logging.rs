@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
 /// The logger that is above all others.
 const ROOT: &str = "ROOT";
@@ -26,6 +30,19 @@ struct Shared {
 struct Level {
     name: String,
     number: u64,
+}
+
+/// What is to be logged from now on, as it is asked for by `POST /logging`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LevelChange {
+    /// `info` and so on.
+    pub level: String,
+    /// `ROOT`, or the name of a module.
+    pub logger: String,
+    /// For how long; for good where that is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<u32>,
 }
 
 /// A level that cannot be set.
@@ -70,6 +87,49 @@ impl LogLevels {
             levels: Mutex::new(levels.collect()),
             apply: Box::new(apply),
         }))
+    }
+
+    /// Begins to log to standard error, as a filter such as `warn,marathon=info`
+    /// says.
+    ///
+    /// # Panics
+    ///
+    /// When the program logs already.
+    #[must_use]
+    pub fn install(filter: &str) -> Self {
+        let has_color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let builder = tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(has_color)
+            .with_env_filter(EnvFilter::new(filter))
+            .with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.init();
+        Self::new(filter, move |filter| {
+            let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+            handle.reload(filter).map_err(|error| error.to_string())
+        })
+    }
+
+    /// The filter that somebody asked for, or the one that `RUST_LOG` names, or
+    /// else the program's own; those that make no sense are passed over.
+    #[must_use]
+    pub fn filter(asked: Option<&str>, own: &str) -> String {
+        let environment = std::env::var("RUST_LOG").ok();
+        let asked = asked.map(str::to_owned).or(environment);
+        let makes_sense = |text: &String| !text.is_empty() && EnvFilter::try_new(text).is_ok();
+        asked.filter(makes_sense).unwrap_or_else(|| own.to_owned())
+    }
+
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such level or logger.
+    pub fn change(&self, change: &LevelChange) -> Result<(), LevelError> {
+        let duration = change.duration_seconds.map(u64::from);
+        let duration = duration.map(Duration::from_secs);
+        self.set(&change.logger, &change.level, duration)
     }
 
     /// The loggers that have levels of their own.
