@@ -17,6 +17,7 @@ mod tend;
 mod update;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::effects::{Effects, Event, Input};
 use crate::instance::{Condition, Goal, Instance, InstanceId};
@@ -201,7 +202,7 @@ impl Step<'_> {
         if condition == Condition::Scheduled {
             self.has_new_demand = true;
         }
-        let change = Change::Instance(instance.id.clone(), Some(Box::new(instance)));
+        let change = Change::Instance(instance.id.clone(), Some(Arc::new(instance)));
         self.change(change);
     }
 
@@ -220,20 +221,20 @@ impl Step<'_> {
 
     /// An instance is no more.
     fn forget(&mut self, id: &InstanceId, condition: &str) {
-        let Some(instance) = self.state.instances.get(id).cloned() else {
+        let Some(instance) = self.state.instances.get(id).map(Arc::clone) else {
             return;
         };
         self.state.probes.health.remove(id);
         self.state.probes.readiness.remove(id);
         self.tell_of_instance(&instance, condition);
         self.abandon(&instance);
-        self.touched.insert(instance.app);
+        self.touched.insert(instance.app.clone());
         self.change(Change::Instance(id.clone(), None));
     }
 
     /// An instance is to end. One that was never sent anywhere is gone at once.
     fn decommission(&mut self, id: &InstanceId) {
-        let Some(instance) = self.state.instances.get(id) else {
+        let Some(instance) = self.state.instance(id) else {
             return;
         };
         if !instance.is_launched() {

@@ -72,6 +72,16 @@ impl Machine for Marathon {
         input: event_loop::Input<Self>,
         out: &mut event_loop::Effects<Self>,
     ) {
+        self.take_in(now_ms, input, out);
+        self.settle(now_ms, out);
+    }
+
+    fn take_in(
+        &mut self,
+        now_ms: i64,
+        input: event_loop::Input<Self>,
+        out: &mut event_loop::Effects<Self>,
+    ) {
         let mut noted = None;
         let input = match input {
             event_loop::Input::Request(id, Ask::Change(request)) => Input::Request(id.0, request),

@@ -9,6 +9,7 @@ pub use held::{HeldOffer, HeldOffers};
 pub use settings::Settings;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use mesos_sdk::v1;
 
@@ -32,13 +33,15 @@ pub struct State {
     /// What was wanted: versions of apps and pods, the newest last.
     pub versions: BTreeMap<PathId, BTreeMap<Timestamp, Spec>>,
     /// What is there.
-    pub instances: BTreeMap<InstanceId, Instance>,
-    /// The instances of each app.
-    pub by_app: BTreeMap<PathId, BTreeSet<InstanceId>>,
+    pub instances: BTreeMap<InstanceId, Arc<Instance>>,
+    /// The same, by app.
+    pub by_app: BTreeMap<PathId, BTreeMap<InstanceId, Arc<Instance>>>,
     /// Those that wait for offers, by app and version.
     pub waiting: BTreeMap<(PathId, Timestamp), BTreeSet<InstanceId>>,
     /// What is on its way from the one to the other, the oldest first.
     pub deployments: BTreeMap<String, Deployment>,
+    /// Which of them changes an app.
+    pub changing: BTreeMap<PathId, String>,
     /// Apps whose launches wait.
     pub delays: BTreeMap<PathId, LaunchDelay>,
     /// The last failure of each app.
@@ -91,6 +94,7 @@ impl State {
             by_app: BTreeMap::new(),
             waiting: BTreeMap::new(),
             deployments: BTreeMap::new(),
+            changing: BTreeMap::new(),
             delays: BTreeMap::new(),
             failures: BTreeMap::new(),
             garbage: BTreeMap::new(),
@@ -111,10 +115,16 @@ impl State {
         }
     }
 
+    /// An instance.
+    #[must_use]
+    pub fn instance(&self, id: &InstanceId) -> Option<&Instance> {
+        self.instances.get(id).map(Arc::as_ref)
+    }
+
     /// The instances of an app.
     pub fn instances_of(&self, app: &PathId) -> impl Iterator<Item = &Instance> {
-        let ids = self.by_app.get(app).into_iter().flatten();
-        ids.filter_map(|id| self.instances.get(id))
+        let instances = self.by_app.get(app).into_iter();
+        instances.flat_map(|them| them.values()).map(Arc::as_ref)
     }
 
     /// The definition that an instance was made from, if it is still known.
@@ -138,9 +148,7 @@ impl State {
     /// The deployment that changes an app, and what it is to become.
     #[must_use]
     pub fn deployment_of(&self, app: &PathId) -> Option<&Deployment> {
-        self.deployments
-            .values()
-            .find(|deployment| deployment.plan.changes.contains_key(app))
+        self.deployments.get(self.changing.get(app)?)
     }
 
     /// A number that nobody has drawn before, and how to remember that.

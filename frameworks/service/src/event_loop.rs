@@ -36,11 +36,20 @@ pub trait Machine: Send + 'static {
     /// What it wants done.
     type Action: Send + 'static;
 
-    /// Takes one input. `now_ms` is the time in milliseconds since 1970, and
-    /// never goes back.
+    /// Takes one input, and does all that follows. `now_ms` is the time in
+    /// milliseconds since 1970, and never goes back.
     fn step(&mut self, now_ms: i64, input: Input<Self>, effects: &mut Effects<Self>)
     where
         Self: Sized;
+
+    /// Takes one of several inputs that came together. What follows from it may
+    /// be left for [`settle`](Self::settle); by default nothing is.
+    fn take_in(&mut self, now_ms: i64, input: Input<Self>, effects: &mut Effects<Self>)
+    where
+        Self: Sized,
+    {
+        self.step(now_ms, input, effects);
+    }
 
     /// Does what follows from all inputs that came together, once for all of
     /// them: after the last of them, and before anything of it is saved. For
@@ -424,7 +433,7 @@ impl<M: Machine> Turn<M> {
     fn step(&mut self, machine: &mut M, now_ms: i64, input: Input<M>) {
         self.inputs += 1;
         self.is_stepped = true;
-        machine.step(now_ms, input, &mut self.effects);
+        machine.take_in(now_ms, input, &mut self.effects);
     }
 
     fn settle(&mut self, machine: &mut M, now_ms: i64) {

@@ -1,5 +1,6 @@
 //! `/v2/apps` and all below it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{HeaderName, StatusCode, header};
@@ -13,7 +14,7 @@ use crate::state::State;
 use crate::timestamp::Timestamp;
 
 use super::selector::Selector;
-use super::show::{self, Embed};
+use super::show::{self, Embed, ShownApp};
 use super::{Answered, Api, errors, path};
 
 /// The header that names the deployment that a request began.
@@ -85,12 +86,13 @@ pub(super) async fn list(api: Api, request: Http) -> Answered {
                     && selector.as_ref().is_none_or(|it| it.matches(&app.labels))
             });
             let shown = page.cut(wanted);
-            shown
-                .map(|app| show::app(state, app, embed, now()))
-                .collect::<Vec<Value>>()
+            let apps = shown.map(|app| ShownApp::of(state, app, embed, now()));
+            let apps: Vec<ShownApp<'_>> = apps.collect();
+            // Written here, where it can be read without a copy.
+            Response::ok(&BTreeMap::from([("apps", apps)]))
         })
         .await?;
-    Ok(Response::ok(&json!({"apps": apps})).tagged())
+    Ok(apps.tagged())
 }
 
 /// Which part of a list is wanted.

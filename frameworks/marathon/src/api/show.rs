@@ -4,17 +4,19 @@ mod pod;
 
 pub(super) use pod::{pod, pod_instance, pod_status};
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::deployment::Action;
-use crate::instance::{Condition, Instance};
+use crate::instance::{Address, Condition, Instance};
 use crate::path_id::PathId;
 use crate::probes::{Health, Wellness};
 use crate::spec::Spec;
-use crate::state::{Deployment, State};
+use crate::state::{Deployment, State, TaskFailure};
 use crate::timestamp::Timestamp;
 
 /// What is to be shown of an app besides its definition.
@@ -54,60 +56,87 @@ impl Embed {
     }
 }
 
-/// An app with what is asked for besides.
+/// An app with what is asked for besides. It is written as it is read, without
+/// anything in between, for lists of them are long.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ShownApp<'a> {
+    #[serde(flatten)]
+    app: Cow<'a, App>,
+    #[serde(flatten)]
+    counts: Option<Counts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployments: Option<Vec<ShownDeployment<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readiness_check_results: Option<Vec<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks: Option<Vec<ShownTask<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_task_failure: Option<&'a TaskFailure>,
+    /// The page reads one name, clients of later versions the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_stats: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks_stats: Option<Value>,
+}
+
+/// A deployment that changes an app.
+#[derive(Serialize)]
+struct ShownDeployment<'a> {
+    id: &'a str,
+}
+
+impl<'a> ShownApp<'a> {
+    pub(super) fn of(state: &'a State, app: &'a App, embed: Embed, now: Timestamp) -> Self {
+        let instances: Vec<&Instance> = state.instances_of(&app.id).collect();
+        let counts = || Counts::of(state, instances.iter().copied());
+        let deployments = || {
+            let deployment = state.deployment_of(&app.id).into_iter();
+            let shown = deployment.map(|it| ShownDeployment { id: &it.plan.id });
+            shown.collect()
+        };
+        let tasks = || {
+            let launched = instances.iter().filter(|it| it.is_launched());
+            launched.map(|it| ShownTask::of(state, it, false)).collect()
+        };
+        let stats = embed
+            .task_stats
+            .then(|| task_stats(state, app, &instances, now));
+        let failure = state.failures.get(&app.id);
+        let mut shown = Cow::Borrowed(app);
+        if app.on_every_agent && app.instances > 0 {
+            // So many as there are agents for it.
+            let there = instances.iter().filter(|it| it.is_active()).count();
+            shown.to_mut().instances = u32::try_from(there.max(1)).unwrap_or(u32::MAX);
+        }
+        Self {
+            app: shown,
+            counts: embed.counts.then(counts),
+            deployments: embed.deployments.then(deployments),
+            readiness_check_results: embed.readiness.then(|| readiness(state, &instances)),
+            tasks: embed.tasks.then(tasks),
+            last_task_failure: failure.filter(|_| embed.last_task_failure),
+            task_stats: stats.clone(),
+            tasks_stats: stats,
+        }
+    }
+}
+
+/// The same as a value.
 pub(super) fn app(state: &State, app: &App, embed: Embed, now: Timestamp) -> Value {
-    let mut shown = json!(app);
-    let instances: Vec<&Instance> = state.instances_of(&app.id).collect();
-    if app.on_every_agent && app.instances > 0 {
-        // So many as there are agents for it.
-        let there = instances.iter().filter(|it| it.is_active()).count();
-        shown["instances"] = there.max(1).into();
-    }
-    if embed.counts {
-        let counts = Counts::of(state, instances.iter().copied());
-        shown["tasksStaged"] = counts.staged.into();
-        shown["tasksRunning"] = counts.running.into();
-        shown["tasksHealthy"] = counts.healthy.into();
-        shown["tasksUnhealthy"] = counts.unhealthy.into();
-    }
-    if embed.deployments {
-        let deployment = state.deployment_of(&app.id);
-        let ids: Vec<Value> = deployment
-            .iter()
-            .map(|it| json!({"id": it.plan.id}))
-            .collect();
-        shown["deployments"] = ids.into();
-    }
-    if embed.readiness {
-        shown["readinessCheckResults"] = readiness(state, &instances).into();
-    }
-    if embed.tasks {
-        let launched = instances.iter().filter(|it| it.is_launched());
-        let tasks: Vec<Value> = launched.map(|it| task(state, it, false)).collect();
-        shown["tasks"] = tasks.into();
-    }
-    if embed.last_task_failure
-        && let Some(failure) = state.failures.get(&app.id)
-    {
-        shown["lastTaskFailure"] = json!(failure);
-    }
-    if embed.task_stats {
-        // The page reads one name, clients of later versions the other.
-        let stats = task_stats(state, app, &instances, now);
-        shown["taskStats"] = stats.clone();
-        // As it is documented and read, and as the original called it.
-        shown["taskStats"] = stats.clone();
-        shown["tasksStats"] = stats;
-    }
-    shown
+    json!(ShownApp::of(state, app, embed, now))
 }
 
 /// How many instances do how well.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Counts {
+    #[serde(rename = "tasksStaged")]
     staged: u64,
+    #[serde(rename = "tasksRunning")]
     running: u64,
+    #[serde(rename = "tasksHealthy")]
     healthy: u64,
+    #[serde(rename = "tasksUnhealthy")]
     unhealthy: u64,
 }
 
@@ -193,53 +222,66 @@ fn task_stats(state: &State, app: &App, instances: &[&Instance], now: Timestamp)
 }
 
 /// An instance as a task.
-pub(super) fn task(state: &State, instance: &Instance, has_service_ports: bool) -> Value {
-    let app = state.definition_of(instance).and_then(Spec::app);
-    let place = instance.place.as_ref();
-    let mut shown = json!({
-        "id": instance.task_id().to_string(),
-        "appId": instance.app,
-        "host": place.map(|place| &place.hostname),
-        "slaveId": place.map(|place| &place.agent_id),
-        "state": instance.condition.task_state(),
-        "ports": place.map_or_else(Vec::new, |place| {
-            place.ports.iter().copied().filter(|port| *port != 0).collect()
-        }),
-        "ipAddresses": instance.addresses().collect::<Vec<_>>(),
-        "stagedAt": place.map(|place| place.staged_at),
-        "version": instance.version,
-        "role": place.map(|place| &place.role),
-        "localVolumes": local_volumes(instance),
-    });
-    let optional = [
-        ("startedAt", instance.started_at().map(|at| json!(at))),
-        (
-            "region",
-            place
-                .and_then(|place| place.region.as_ref())
-                .map(|it| json!(it)),
-        ),
-        (
-            "zone",
-            place
-                .and_then(|place| place.zone.as_ref())
-                .map(|it| json!(it)),
-        ),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            shown[name] = value;
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownTask<'a> {
+    id: String,
+    app_id: &'a PathId,
+    host: Option<&'a str>,
+    slave_id: Option<&'a str>,
+    state: &'static str,
+    ports: Vec<u16>,
+    ip_addresses: Vec<&'a Address>,
+    staged_at: Option<Timestamp>,
+    version: Timestamp,
+    role: Option<&'a str>,
+    local_volumes: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_ports: Option<Vec<u16>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    health_check_results: Vec<Value>,
+}
+
+impl<'a> ShownTask<'a> {
+    fn of(state: &'a State, instance: &'a Instance, has_service_ports: bool) -> Self {
+        let place = instance.place.as_ref();
+        let ports = place.map_or(&[][..], |place| &place.ports);
+        let service_ports = || {
+            let current = state.root.app(&instance.app);
+            let own = || state.definition_of(instance).and_then(Spec::app);
+            let app = current.or_else(own);
+            app.map(|app| app.service_ports()).unwrap_or_default()
+        };
+        Self {
+            id: instance.task_id().to_string(),
+            app_id: &instance.app,
+            host: place.map(|place| place.hostname.as_str()),
+            slave_id: place.map(|place| place.agent_id.as_str()),
+            state: instance.condition.task_state(),
+            ports: ports.iter().copied().filter(|port| *port != 0).collect(),
+            ip_addresses: instance.addresses().collect(),
+            staged_at: place.map(|place| place.staged_at),
+            version: instance.version,
+            role: place.map(|place| place.role.as_str()),
+            local_volumes: local_volumes(instance),
+            started_at: instance.started_at(),
+            region: place.and_then(|place| place.region.as_deref()),
+            zone: place.and_then(|place| place.zone.as_deref()),
+            service_ports: has_service_ports.then(service_ports),
+            health_check_results: health_results(state, instance),
         }
     }
-    if has_service_ports {
-        let current = state.root.app(&instance.app).or(app);
-        shown["servicePorts"] = json!(current.map(|app| app.service_ports()).unwrap_or_default());
-    }
-    let results = health_results(state, instance);
-    if !results.is_empty() {
-        shown["healthCheckResults"] = results.into();
-    }
-    shown
+}
+
+/// The same as a value.
+pub(super) fn task(state: &State, instance: &Instance, has_service_ports: bool) -> Value {
+    json!(ShownTask::of(state, instance, has_service_ports))
 }
 
 /// What an instance keeps.

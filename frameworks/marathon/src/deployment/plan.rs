@@ -1,7 +1,7 @@
 //! The plan of a deployment: steps one after the other, in each of which apps
 //! and pods change side by side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -185,25 +185,20 @@ fn steps(changes: &BTreeMap<PathId, Change>, to: &Root) -> Result<Vec<Vec<Action
         starts.map(|it| action(Kind::Start, it)).collect(),
     ];
     let classes = Dependencies::of(to).classes()?;
-    let used: BTreeSet<usize> = changes
-        .keys()
-        .filter_map(|id| classes.get(id))
-        .copied()
-        .collect();
-    for class in used {
-        let members = changes
-            .iter()
-            .filter(|(id, _)| classes.get(id) == Some(&class));
-        let actions = members.filter_map(|(id, change)| {
-            let spec = change.to.as_ref()?;
-            let kind = match &change.from {
-                Some(before) if spec.instances() > 0 && is_replaced(before, spec) => Kind::Restart,
-                _ => Kind::Scale,
-            };
-            Some(action(kind, (id, change)))
-        });
-        steps.push(actions.collect());
+    let mut by_class: BTreeMap<usize, Vec<Action>> = BTreeMap::new();
+    for (id, change) in changes {
+        let Some(spec) = change.to.as_ref() else {
+            continue;
+        };
+        let kind = match &change.from {
+            Some(before) if spec.instances() > 0 && is_replaced(before, spec) => Kind::Restart,
+            _ => Kind::Scale,
+        };
+        let class = classes.get(id).copied().unwrap_or_default();
+        let actions = by_class.entry(class).or_default();
+        actions.push(action(kind, (id, change)));
     }
+    steps.extend(by_class.into_values());
     steps.retain(|step: &Vec<Action>| !step.is_empty());
     Ok(steps)
 }

@@ -83,11 +83,11 @@ impl Step<'_> {
 
     /// An app is as its deployment's step wants it.
     pub(super) fn is_as_wanted(&mut self, app: &PathId, is_it: bool) {
-        let mut deployments = self.state.deployments.values_mut();
-        let Some(deployment) = deployments.find(|it| it.plan.changes.contains_key(app)) else {
-            return;
-        };
-        deployment.note(app, is_it);
+        let state = &mut *self.state;
+        let id = state.changing.get(app);
+        if let Some(deployment) = id.and_then(|id| state.deployments.get_mut(id)) {
+            deployment.note(app, is_it);
+        }
     }
 
     /// Goes on to the next step wherever one is complete.

@@ -24,15 +24,17 @@ const MAX_RESPONSE: usize = 4096;
 impl Step<'_> {
     /// Asks the instances of an app whatever is to be asked now.
     pub(super) fn probe(&mut self, id: &PathId) {
+        let has_checks = |spec: &Spec| {
+            let app = spec.app();
+            app.is_some_and(|app| !app.health_checks.is_empty() || !app.readiness_checks.is_empty())
+        };
+        let versions = self.state.versions.get(id).into_iter();
+        if !versions.flat_map(|it| it.values()).any(has_checks) {
+            return;
+        }
         let deploys = matches!(self.aim(id), Aim::Scale(_) | Aim::Replace(_))
             && self.state.deployment_of(id).is_some();
-        let running: Vec<Instance> = self
-            .state
-            .instances_of(id)
-            .filter(|instance| instance.condition == Condition::Running)
-            .cloned()
-            .collect();
-        for instance in running {
+        for instance in self.those(id, |it| it.condition == Condition::Running) {
             // Containers of pods are asked by their executors.
             let Some(app) = self.app_of(&instance) else {
                 continue;
@@ -136,7 +138,7 @@ impl Step<'_> {
 
     pub(super) fn probed(&mut self, probe: &Probe, outcome: &Outcome) {
         self.state.probes.open = self.state.probes.open.saturating_sub(1);
-        let instance = self.state.instances.get(&probe.instance);
+        let instance = self.state.instance(&probe.instance);
         let Some(instance) = instance
             .filter(|instance| instance.incarnation == probe.incarnation)
             .filter(|instance| instance.condition == Condition::Running)

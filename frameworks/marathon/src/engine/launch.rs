@@ -441,7 +441,7 @@ impl Step<'_> {
             staged_at: self.now,
             lost_at: None,
         };
-        let instance = self.state.instances[id].clone();
+        let instance = Instance::clone(&self.state.instances[id]);
         let mut instance = instance.placed(place, spec.containers());
         let mut launch = launch.clone();
         if spec.is_resident() && instance.bond.is_none() {

@@ -98,7 +98,7 @@ impl Step<'_> {
     /// An instance is to end; one that keeps volumes rests then, and may be
     /// started again.
     pub(super) fn end(&mut self, id: &InstanceId) {
-        let Some(instance) = self.state.instances.get(id) else {
+        let Some(instance) = self.state.instance(id) else {
             return;
         };
         if instance.bond.is_none() {

@@ -2,6 +2,7 @@
 //! asked for again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::UnreachableStrategy;
@@ -12,6 +13,7 @@ use crate::instance::{Condition, Goal, Instance, InstanceId};
 use crate::path_id::PathId;
 use crate::probes::Wellness;
 use crate::spec::Spec;
+use crate::state::Change;
 use crate::timestamp::Timestamp;
 
 use super::Step;
@@ -22,11 +24,11 @@ const AGENT_GONE: Duration = Duration::from_secs(600);
 
 /// How many instances there are to be: so many as were asked for, or one for
 /// each agent that is known to be there.
-fn wanted(spec: &Spec, instances: &[Instance]) -> usize {
+fn wanted<'a>(spec: &Spec, instances: impl Iterator<Item = &'a Instance>) -> usize {
     if !spec.is_everywhere() || spec.instances() == 0 {
         return spec.instances() as usize;
     }
-    let there = instances.iter().filter(|it| {
+    let there = instances.filter(|it| {
         it.goal != Goal::Decommissioned && it.condition != Condition::UnreachableInactive
     });
     there.count()
@@ -59,13 +61,18 @@ impl Step<'_> {
         *timer = at.min(*timer);
     }
 
-    fn of(&self, id: &PathId) -> Vec<Instance> {
+    fn of(&self, id: &PathId) -> Vec<Arc<Instance>> {
         self.those(id, |_| true)
     }
 
     /// The instances of an app of which that is true.
-    fn those(&self, id: &PathId, is_it: impl Fn(&Instance) -> bool) -> Vec<Instance> {
-        let instances = self.state.instances_of(id);
+    pub(super) fn those(
+        &self,
+        id: &PathId,
+        is_it: impl Fn(&Instance) -> bool,
+    ) -> Vec<Arc<Instance>> {
+        let instances = self.state.by_app.get(id).into_iter();
+        let instances = instances.flat_map(|them| them.values());
         instances.filter(|it| is_it(it)).cloned().collect()
     }
 
@@ -81,16 +88,16 @@ impl Step<'_> {
     }
 
     fn scale(&mut self, spec: &Spec) -> bool {
-        let instances = self.of(spec.id());
-        let wanted = wanted(spec, &instances);
-        let active: Vec<_> = instances.iter().filter(|it| it.is_active()).collect();
-        if active.len() < wanted {
-            self.schedule(spec, wanted - active.len());
+        let wanted = wanted(spec, self.state.instances_of(spec.id()));
+        let instances = self.state.instances_of(spec.id());
+        let active = instances.filter(|it| it.is_active()).count();
+        if active < wanted {
+            self.schedule(spec, wanted - active);
             return false;
         }
-        if active.len() > wanted {
-            let surplus = active.len() - wanted;
-            for id in self.chosen(spec, &active, surplus) {
+        if active > wanted {
+            let those = self.those(spec.id(), Instance::is_active);
+            for id in self.chosen(spec, &those, active - wanted) {
                 self.end(&id);
             }
             let mut left = self.state.instances_of(spec.id());
@@ -102,39 +109,39 @@ impl Step<'_> {
                 && it.condition != Condition::UnreachableInactive
         };
         // Nobody knows how many agents there are before they offer something.
-        let is_seen = !spec.is_everywhere() || spec.instances() == 0 || !active.is_empty();
+        let is_seen = !spec.is_everywhere() || spec.instances() == 0 || active > 0;
         self.has_new_demand |= !is_seen;
         is_seen
-            && !instances.iter().any(is_ending)
-            && active
-                .iter()
-                .all(|it| self.wellness(it) == Wellness::Healthy && self.is_ready(it))
+            && self.state.instances_of(spec.id()).all(|it| {
+                let is_well = || self.wellness(it) == Wellness::Healthy && self.is_ready(it);
+                !is_ending(it) && (!it.is_active() || is_well())
+            })
     }
 
     fn replace(&mut self, spec: &Spec) -> bool {
         let instances = self.of(spec.id());
         let mut counts = Counts {
-            target: wanted(spec, &instances),
+            target: wanted(spec, instances.iter().map(Arc::as_ref)),
             ..Counts::default()
         };
-        let mut old: BTreeMap<u8, Vec<&Instance>> = BTreeMap::new();
+        let mut old: BTreeMap<u8, Vec<Arc<Instance>>> = BTreeMap::new();
         let mut new = Vec::new();
-        for instance in &instances {
+        for instance in instances {
             if instance.version == spec.version() {
                 if !instance.is_active() {
                     continue;
                 }
-                new.push(instance);
                 counts.new += 1;
                 let is_ready =
-                    self.wellness(instance) == Wellness::Healthy && self.is_ready(instance);
+                    self.wellness(&instance) == Wellness::Healthy && self.is_ready(&instance);
                 counts.new_ready += usize::from(is_ready);
+                new.push(instance);
             } else if instance.goal != Goal::Running {
                 let is_there =
                     instance.is_launched() && instance.condition != Condition::UnreachableInactive;
                 counts.old_killed += usize::from(is_there);
             } else {
-                let (place, number) = match self.wellness(instance) {
+                let (place, number) = match self.wellness(&instance) {
                     Wellness::Unhealthy => (0, &mut counts.old.unhealthy),
                     Wellness::Unknown => (1, &mut counts.old.unknown),
                     Wellness::Healthy => (2, &mut counts.old.healthy),
@@ -169,7 +176,7 @@ impl Step<'_> {
     }
 
     /// Those that go when so many are to go.
-    fn chosen(&self, spec: &Spec, those: &[&Instance], count: usize) -> Vec<InstanceId> {
+    fn chosen(&self, spec: &Spec, those: &[Arc<Instance>], count: usize) -> Vec<InstanceId> {
         if count == 0 {
             return Vec::new();
         }
@@ -234,7 +241,7 @@ impl Step<'_> {
             if self.now >= expunged {
                 self.forget(&instance.id, "Gone");
             } else if self.now >= inactive && instance.condition == Condition::Unreachable {
-                let mut instance = instance;
+                let mut instance = Instance::clone(&instance);
                 for task in &mut instance.tasks {
                     if task.condition == Condition::Unreachable {
                         task.condition = Condition::UnreachableInactive;
@@ -264,19 +271,31 @@ impl Step<'_> {
                     Condition::Provisioned | Condition::Staging | Condition::Starting
                 )
         };
-        for instance in self.those(id, is_on_its_way) {
+        let settings = &self.state.settings;
+        let due = |instance: &Instance| {
             let timeout = if instance.condition == Condition::Provisioned {
-                self.state.settings.launch_confirm_timeout
+                settings.launch_confirm_timeout
             } else {
-                self.state.settings.launch_timeout
+                settings.launch_timeout
             };
             let staged_at = instance.place.as_ref().map(|place| place.staged_at);
-            let due = staged_at.unwrap_or(instance.since).after(timeout);
+            staged_at.unwrap_or(instance.since).after(timeout)
+        };
+        let mut overdue = Vec::new();
+        let mut next = None;
+        for instance in self.state.instances_of(id).filter(|it| is_on_its_way(it)) {
+            let due = due(instance);
             if self.now >= due {
-                self.end(&instance.id);
+                overdue.push(instance.id.clone());
             } else {
-                self.look_again(id, due);
+                next = Some(next.map_or(due, |next: Timestamp| next.min(due)));
             }
+        }
+        for instance in overdue {
+            self.end(&instance);
+        }
+        if let Some(next) = next {
+            self.look_again(id, next);
         }
     }
 
@@ -299,12 +318,12 @@ impl Step<'_> {
 
     fn kill_what_is_to_end(&mut self, id: &PathId) {
         let is_to_end = |it: &Instance| it.goal != Goal::Running && it.is_launched();
-        for mut instance in self.those(id, is_to_end) {
-            let retry = self.state.settings.kill_retry;
+        if self.state.master.is_none() {
+            return; // A new connection looks at every app.
+        }
+        let retry = self.state.settings.kill_retry;
+        for instance in self.those(id, is_to_end) {
             let due = instance.killed_at.map(|killed| killed.after(retry));
-            if self.state.master.is_none() {
-                continue; // A new connection looks at every app.
-            }
             if let Some(due) = due.filter(|due| self.now < *due) {
                 self.look_again(id, due);
                 continue;
@@ -316,9 +335,9 @@ impl Step<'_> {
                     task_id: id.to_string(),
                     agent_id: agent_id.clone(),
                 }));
+            let mut instance = Instance::clone(&instance);
             instance.killed_at = Some(self.now);
-            let change =
-                crate::state::Change::Instance(instance.id.clone(), Some(Box::new(instance)));
+            let change = Change::Instance(instance.id.clone(), Some(Arc::new(instance)));
             self.change(change);
             self.look_again(id, self.now.after(retry));
         }

@@ -45,7 +45,7 @@ impl Step<'_> {
     /// tasks: one that is not over yet.
     fn named_by(&self, status: &v1::TaskStatus) -> Option<(Instance, usize)> {
         let id: TaskId = status.task_id.value.parse().ok()?;
-        let instance = self.state.instances.get(&id.instance)?;
+        let instance = self.state.instance(&id.instance)?;
         let is_it = |task: &Task| task.container == id.container && !task.condition.is_over();
         let task = instance.tasks.iter().position(is_it)?;
         (instance.incarnation == id.incarnation).then(|| (instance.clone(), task))

@@ -6,7 +6,8 @@ use crate::path_id::PathId;
 
 use super::Root;
 
-/// What each app depends on, groups resolved to the apps in them.
+/// What apps depend on, groups resolved to the apps in them; those that depend
+/// on nothing are left out.
 #[derive(Clone, Debug)]
 pub struct Dependencies {
     of: BTreeMap<PathId, BTreeSet<PathId>>,
@@ -27,6 +28,13 @@ impl Dependencies {
     #[must_use]
     pub fn of(root: &Root) -> Self {
         let mut of = BTreeMap::new();
+        let has_any = root.specs().any(|spec| !spec.dependencies().is_empty())
+            || root
+                .groups()
+                .any(|(_, group)| !group.dependencies.is_empty());
+        if !has_any {
+            return Self { of };
+        }
         for spec in root.specs() {
             let id = spec.id();
             let mut needs = BTreeSet::new();
@@ -41,13 +49,16 @@ impl Dependencies {
             if !spec.dependencies().contains(id) {
                 needs.remove(id);
             }
-            of.insert(id.clone(), needs);
+            if !needs.is_empty() {
+                of.insert(id.clone(), needs);
+            }
         }
         Self { of }
     }
 
     /// How many apps an app waits for at most, one after the other: apps of the
-    /// same number may be deployed together, those of smaller numbers first.
+    /// same number may be deployed together, those of smaller numbers first. The
+    /// number of apps that are not there is 0.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 //! twice does no harm.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,7 @@ pub enum Change {
     /// The version of an app or pod that is wanted.
     Wanted(PathId, Option<Timestamp>),
     /// An instance.
-    Instance(InstanceId, Option<Box<Instance>>),
+    Instance(InstanceId, Option<Arc<Instance>>),
     /// What a deployment is to do.
     Deployment(String, Option<Box<Plan>>),
     /// Which step it is at, and since when.
@@ -171,14 +172,7 @@ impl State {
                 self.root.set(&id, spec.cloned());
             }
             Change::Instance(id, instance) => self.set_instance(id, instance),
-            Change::Deployment(id, plan) => match plan {
-                Some(plan) => {
-                    self.deployments.insert(id, Deployment::new(*plan));
-                }
-                None => {
-                    self.deployments.remove(&id);
-                }
-            },
+            Change::Deployment(id, plan) => self.set_deployment(id, plan.map(|plan| *plan)),
             Change::Progress(id, progress) => {
                 if let (Some(deployment), Some((step, since))) =
                     (self.deployments.get_mut(&id), progress)
@@ -204,19 +198,46 @@ impl State {
         }
     }
 
-    fn set_instance(&mut self, id: InstanceId, instance: Option<Box<Instance>>) {
+    fn set_instance(&mut self, id: InstanceId, instance: Option<Arc<Instance>>) {
         if let Some(before) = self.instances.remove(&id) {
-            take(&mut self.by_app, &before.app, &id);
-            take(&mut self.waiting, &(before.app, before.version), &id);
+            if let Some(instances) = self.by_app.get_mut(&before.app) {
+                instances.remove(&id);
+                if instances.is_empty() {
+                    self.by_app.remove(&before.app);
+                }
+            }
+            let key = (before.app.clone(), before.version);
+            if let Some(ids) = self.waiting.get_mut(&key) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.waiting.remove(&key);
+                }
+            }
         }
         if let Some(instance) = instance {
             if instance.condition == Condition::Scheduled {
                 let key = (instance.app.clone(), instance.version);
                 self.waiting.entry(key).or_default().insert(id.clone());
             }
-            let ids = self.by_app.entry(instance.app.clone()).or_default();
-            ids.insert(id.clone());
-            self.instances.insert(id, *instance);
+            let of_app = self.by_app.entry(instance.app.clone()).or_default();
+            of_app.insert(id.clone(), Arc::clone(&instance));
+            self.instances.insert(id, instance);
+        }
+    }
+
+    fn set_deployment(&mut self, id: String, plan: Option<Plan>) {
+        if let Some(before) = self.deployments.remove(&id) {
+            for app in before.plan.affected() {
+                if self.changing.get(app) == Some(&id) {
+                    self.changing.remove(app);
+                }
+            }
+        }
+        if let Some(plan) = plan {
+            for app in plan.affected() {
+                self.changing.insert(app.clone(), id.clone());
+            }
+            self.deployments.insert(id, Deployment::new(plan));
         }
     }
 
@@ -242,16 +263,6 @@ impl State {
             self.apply(change);
         }
         Ok(())
-    }
-}
-
-/// Takes an id out of an index.
-fn take<K: Ord>(index: &mut BTreeMap<K, BTreeSet<InstanceId>>, key: &K, id: &InstanceId) {
-    if let Some(ids) = index.get_mut(key) {
-        ids.remove(id);
-        if ids.is_empty() {
-            index.remove(key);
-        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Step<'_> {
                 for text in instances {
                     let instance = text.parse::<InstanceId>();
                     let instance = instance.map_err(|error| Refusal::Bad(error.to_string()))?;
-                    let instance = self.state.instances.get(&instance);
+                    let instance = self.state.instance(&instance);
                     found.extend(instance.filter(|it| it.app == *id).cloned());
                 }
                 Ok(found)
@@ -110,6 +110,6 @@ impl Step<'_> {
     fn named(&self, id: &str) -> Option<&Instance> {
         let of_task = id.parse::<TaskId>().map(|task| task.instance);
         let id = of_task.or_else(|_| id.parse::<InstanceId>()).ok()?;
-        self.state.instances.get(&id)
+        self.state.instance(&id)
     }
 }
