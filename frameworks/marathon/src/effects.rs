@@ -19,6 +19,9 @@ pub enum Input {
     Offers(Vec<v1::Offer>),
     /// An offer that is no more.
     Rescind(String),
+    /// These tasks, which were to be launched, certainly were not: the call did
+    /// not leave.
+    NotLaunched(Vec<String>),
     /// What became of a task.
     Update(Box<v1::TaskStatus>),
     /// What a probe found.
@@ -82,6 +85,22 @@ pub enum Call {
     Suppress(String),
     /// Something is wanted in a role.
     Revive(String),
+}
+
+impl Call {
+    /// The tasks that it launches.
+    #[must_use]
+    pub fn launches(&self) -> Vec<String> {
+        let Self::Accept { operations, .. } = self else {
+            return Vec::new();
+        };
+        let tasks = operations.iter().flat_map(|operation| {
+            let single = operation.launch.iter().flat_map(|it| &it.task_infos);
+            let groups = operation.launch_group.iter();
+            single.chain(groups.flat_map(|it| &it.task_group.tasks))
+        });
+        tasks.map(|task| task.task_id.value.clone()).collect()
+    }
 }
 
 /// Something that everybody may know.

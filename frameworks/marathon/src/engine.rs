@@ -100,12 +100,20 @@ impl Step<'_> {
                     if resident::has_reservations(&offer) {
                         self.state.reserved_offers.push(offer.id.value.clone());
                     }
+                    let role = offer
+                        .allocation_info
+                        .as_ref()
+                        .and_then(|it| it.role.as_ref());
+                    if let Some(asked_at) = role.and_then(|it| self.state.asked_at.get_mut(it)) {
+                        *asked_at = self.now;
+                    }
                     self.state.offers.insert(offer, self.now);
                 }
             }
             Input::Rescind(id) => {
                 self.state.offers.remove(&id);
             }
+            Input::NotLaunched(tasks) => self.not_launched(&tasks),
             Input::Update(status) => self.update(*status),
             Input::Probed(probe, outcome) => self.probed(&probe, &outcome),
             Input::Subscribed {
@@ -114,6 +122,7 @@ impl Step<'_> {
             } => self.subscribed(framework_id, master.map(|master| *master)),
             Input::Disconnected => {
                 self.state.offers.clear();
+                self.doubt_everything();
                 if self.state.master.take().is_some() {
                     self.tell("scheduler_disconnected_event", serde_json::json!({}));
                 }
@@ -140,11 +149,20 @@ impl Step<'_> {
         self.state.master = Some(master.unwrap_or_default());
         self.state.offers.clear();
         self.state.suppressed.clear();
+        self.state.asked_at.clear();
+        self.state.subscribed_at = self.now;
+        self.doubt_everything();
         // Whatever was asked for before may have been lost on the way.
         let apps: Vec<_> = self.state.by_app.keys().cloned().collect();
         self.touched.extend(apps);
         let specs: Vec<_> = self.state.root.specs().map(|it| it.id().clone()).collect();
         self.touched.extend(specs);
+    }
+
+    /// What became of instances is heard when they are reconciled.
+    fn doubt_everything(&mut self) {
+        let launched = self.state.instances.values().filter(|it| it.is_launched());
+        self.state.unconfirmed = launched.map(|it| it.id.clone()).collect();
     }
 
     /// Makes it so, and remembers that it is to be saved.
@@ -226,6 +244,7 @@ impl Step<'_> {
         };
         self.state.probes.health.remove(id);
         self.state.probes.readiness.remove(id);
+        self.state.unconfirmed.remove(id);
         self.tell_of_instance(&instance, condition);
         self.abandon(&instance);
         self.touched.insert(instance.app.clone());
@@ -268,7 +287,10 @@ impl Step<'_> {
             let oldest = self.state.offers.oldest();
             oldest.map(|since| since.after(settings.offer_hold))
         };
-        [timers, next].into_iter().flatten().min()
+        let asked = self.state.asked_at.values().copied().min();
+        let again = asked.map(|asked| asked.after(self.offer_patience()));
+        let again = again.filter(|_| self.state.master.is_some());
+        [timers, next, again].into_iter().flatten().min()
     }
 }
 

@@ -171,7 +171,7 @@ impl Joins {
         let (master, local) = mesos_local::connect(&self.master, local_config()).await?;
         let cluster = Cluster::connect(self.framework, self.credentials, master, &state)?;
         let scheduler = Follow::new(handle.clone(), cluster.offers());
-        let (driver, mut caller) = cluster.split();
+        let (driver, mut caller) = cluster.split(handle.clone());
         let prober = Prober::new(handle);
         Ok(Leading {
             machine: Marathon::new(state),

@@ -19,6 +19,42 @@ pub struct Probes {
     pub readiness: BTreeMap<InstanceId, Readiness>,
     /// How many checks are open.
     pub open: usize,
+    /// Who answers at all.
+    pub answers: Answers,
+}
+
+/// Who answered last, whatever it was, and who before that. Where nobody does it
+/// is our own network that is broken, more likely than every instance at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    last: Option<(InstanceId, Timestamp)>,
+    before: Option<(InstanceId, Timestamp)>,
+    /// When an instance was last killed to find out.
+    pub tried_at: Option<Timestamp>,
+}
+
+impl Answers {
+    /// An instance answered.
+    pub fn note(&mut self, id: &InstanceId, now: Timestamp) {
+        if self.last.as_ref().is_none_or(|(last, _)| last != id) {
+            self.before = self.last.take();
+        }
+        self.last = Some((id.clone(), now));
+    }
+
+    /// Whether any instance but this one answered after that time.
+    #[must_use]
+    pub fn came_after(&self, time: Timestamp, but: &InstanceId) -> bool {
+        let both = self.last.iter().chain(&self.before);
+        both.filter(|(id, _)| id != but).any(|(_, at)| *at > time)
+    }
+
+    /// Whether anything answered since an instance was killed to find out.
+    #[must_use]
+    pub fn came_after_trial(&self) -> bool {
+        let last = self.last.as_ref().map(|(_, at)| *at);
+        self.tried_at.is_none_or(|tried| last > Some(tried))
+    }
 }
 
 /// How well an instance does, as far as is known.
@@ -85,6 +121,10 @@ pub struct Health {
     pub last_failure: Option<Timestamp>,
     /// Why it was one.
     pub last_failure_cause: Option<String>,
+    /// Since when it does not answer at all.
+    pub silent_since: Option<Timestamp>,
+    /// Others have answered since.
+    pub others_answer: bool,
     /// When it is checked next; nothing while it is being checked.
     pub next_at: Option<Timestamp>,
 }

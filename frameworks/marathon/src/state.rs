@@ -70,6 +70,14 @@ pub struct State {
     pub suppressed: BTreeSet<String>,
     /// Not stored: roles in which offers were declined for long.
     pub filtered: BTreeSet<String>,
+    /// Not stored: when offers were last made in a role in which something waits,
+    /// or asked for.
+    pub asked_at: BTreeMap<String, Timestamp>,
+    /// Not stored: instances of which nothing was heard since there is a
+    /// connection. What is known of them may be over.
+    pub unconfirmed: BTreeSet<InstanceId>,
+    /// Not stored: since when there is a connection.
+    pub subscribed_at: Timestamp,
     /// Not stored: when each app is to be looked at again.
     pub timers: BTreeMap<PathId, Timestamp>,
     /// Not stored: apps that something happened to and that nobody looked at
@@ -108,6 +116,9 @@ impl State {
             queue: Queue::default(),
             suppressed: BTreeSet::new(),
             filtered: BTreeSet::new(),
+            asked_at: BTreeMap::new(),
+            unconfirmed: BTreeSet::new(),
+            subscribed_at: Timestamp::default(),
             timers: BTreeMap::new(),
             unsettled: (BTreeSet::new(), false),
             launch_tokens,

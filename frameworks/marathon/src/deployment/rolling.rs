@@ -15,8 +15,8 @@ pub struct Counts {
     pub new_ready: usize,
     /// The old ones that nobody kills yet.
     pub old: ByHealth,
-    /// Old ones that are being killed and have not ended.
-    pub old_killed: usize,
+    /// Those of either kind that are being killed and have not ended.
+    pub killed: usize,
 }
 
 /// Numbers of instances by their health.
@@ -64,7 +64,7 @@ impl Counts {
     /// Whether the new ones have taken the place of the old.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let old = self.old.total() + self.old_killed;
+        let old = self.old.total() + self.killed;
         self.new_ready >= self.target && self.new == self.target && old == 0
     }
 
@@ -77,7 +77,7 @@ impl Counts {
     /// How many there are, of either kind.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.new + self.old.total() + self.old_killed
+        self.new + self.old.total() + self.killed
     }
 }
 
@@ -121,12 +121,20 @@ pub fn moves(counts: Counts, (min, max): (usize, usize)) -> Moves {
         };
     }
     let spare = counts.healthy().saturating_sub(min);
-    let excess = (counts.new + counts.old.total()).saturating_sub(max);
-    let mut kill = counts.old.worst(spare.max(excess));
+    let mut kill = counts.old.worst(spare);
+    // Those beyond the maximum go as well, as far as the healthy stay.
+    let there = counts.new + counts.old.total() - kill.total();
+    let excess = there.saturating_sub(max);
+    let unhealthy = excess.min(counts.old.unhealthy - kill.unhealthy);
+    kill.unhealthy += unhealthy;
+    if counts.healthy() >= min {
+        let unknown = counts.old.unknown - kill.unknown;
+        kill.unknown += unknown.min(excess - unhealthy);
+    }
     let is_stuck = missing > 0
         && start == 0
         && counts.new == counts.new_ready
-        && counts.old_killed == 0
+        && counts.killed == 0
         && kill.total() == 0;
     if is_stuck {
         // Those known to be unhealthy hold the room and serve nobody.

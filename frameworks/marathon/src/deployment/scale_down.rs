@@ -21,12 +21,16 @@ pub struct Candidate<Id> {
 /// How far an instance has come, those that serve least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// About to end without our doing.
+    Ending,
     /// Its agent is out of reach.
     Unreachable,
     /// Not placed yet, or sent to its agent.
     Staging,
     /// Being started there.
     Starting,
+    /// Running, and its health checks fail.
+    Unhealthy,
     /// Running.
     Running,
 }

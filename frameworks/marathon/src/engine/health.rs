@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::app::{App, HealthProtocol, NetworkMode, ReadinessProtocol};
 use crate::effects::{Probe, ProbeKind};
-use crate::instance::{Condition, Instance};
+use crate::instance::{Condition, Instance, InstanceId};
 use crate::path_id::PathId;
 use crate::probes::{Health, Outcome, Readiness, Response};
 use crate::spec::Spec;
@@ -141,11 +141,14 @@ impl Step<'_> {
         let instance = self.state.instance(&probe.instance);
         let Some(instance) = instance
             .filter(|instance| instance.incarnation == probe.incarnation)
-            .filter(|instance| instance.condition == Condition::Running)
             .cloned()
         else {
             return;
         };
+        if instance.condition != Condition::Running {
+            // It says nothing now. Should it run again it is asked again.
+            return self.ask_again(probe);
+        }
         let Some(app) = self.app_of(&instance) else {
             return;
         };
@@ -153,6 +156,23 @@ impl Step<'_> {
         match probe.kind {
             ProbeKind::Health(index) => self.health_found(&instance, &app, index, outcome),
             ProbeKind::Readiness => self.readiness_found(&instance, &app, outcome),
+        }
+    }
+
+    fn ask_again(&mut self, probe: &Probe) {
+        let next_at = match probe.kind {
+            ProbeKind::Health(index) => {
+                let found = self.state.probes.health.get_mut(&probe.instance);
+                let health = found.and_then(|found| found.get_mut(&index));
+                health.map(|health| &mut health.next_at)
+            }
+            ProbeKind::Readiness => {
+                let readiness = self.state.probes.readiness.get_mut(&probe.instance);
+                readiness.map(|readiness| &mut readiness.next_at)
+            }
+        };
+        if let Some(next_at) = next_at {
+            *next_at = Some(self.now);
         }
     }
 
@@ -180,7 +200,22 @@ impl Step<'_> {
             started_at.unwrap_or(instance.since),
             self.now,
         );
+        // What others answered before this question was asked.
+        let others_answer = health.others_answer;
+        let is_silent = matches!(outcome, Outcome::Failure(_));
+        if is_silent {
+            let timeout = Duration::from_secs(check.timeout_seconds);
+            let since = *health.silent_since.get_or_insert(self.now);
+            let answers = &self.state.probes.answers;
+            health.others_answer |= answers.came_after(since.after(timeout), &instance.id);
+        } else {
+            (health.silent_since, health.others_answer) = (None, false);
+            self.state.probes.answers.note(&instance.id, self.now);
+        }
+        // Should they answer again now, the next answer tells.
+        let nobody_answers = !health.others_answer;
         let is_alive = health.is_alive();
+        let failures = health.consecutive_failures;
         let cause = health.last_failure_cause.clone();
         if !is_alive && health.last_failure == Some(self.now) {
             self.tell(
@@ -213,35 +248,70 @@ impl Step<'_> {
                 }),
             );
         }
-        if is_too_bad && self.is_alone_in_it(instance, app) {
-            let place = instance.place.as_ref();
-            self.tell(
-                "unhealthy_instance_kill_event",
-                json!({
-                    "appId": instance.app,
-                    "taskId": instance.task_id().to_string(),
-                    "instanceId": instance.id,
-                    "version": instance.version,
-                    "reason": cause,
-                    "host": place.map(|place| &place.hostname),
-                    "slaveId": place.map(|place| &place.agent_id),
-                }),
-            );
+        if !is_too_bad {
+            return;
+        }
+        if !is_silent || others_answer || (nobody_answers && self.is_tried(app)) {
+            self.tell_of_unhealthy("unhealthy_instance_kill_event", instance, cause);
             self.end(&instance.id);
+        } else if failures == check.max_consecutive_failures + 1 {
+            let cause = format!(
+                "{}; so it is with every other one",
+                cause.unwrap_or_default()
+            );
+            self.tell_of_unhealthy("unhealthy_instance_spared_event", instance, Some(cause));
         }
     }
 
-    /// Whether the fault is more likely the instance's than ours: when nothing
-    /// that we ask in all the cluster answers, we are the ones cut off, and
-    /// killing everything would make it worse.
-    fn is_alone_in_it(&self, instance: &Instance, app: &App) -> bool {
-        let others = self.state.probes.health.iter();
-        let mut known = others
-            .filter(|(id, _)| **id != instance.id)
-            .flat_map(|(_, found)| found.values())
-            .filter(|health| health.is_known())
-            .peekable();
-        known.peek().is_none() || app.instances <= 1 || known.any(Health::is_alive)
+    fn tell_of_unhealthy(
+        &mut self,
+        kind: &'static str,
+        instance: &Instance,
+        cause: Option<String>,
+    ) {
+        let place = instance.place.as_ref();
+        self.tell(
+            kind,
+            json!({
+                "appId": instance.app,
+                "taskId": instance.task_id().to_string(),
+                "instanceId": instance.id,
+                "version": instance.version,
+                "reason": cause,
+                "host": place.map(|place| &place.hostname),
+                "slaveId": place.map(|place| &place.agent_id),
+            }),
+        );
+    }
+
+    /// Whether an instance that does not answer is killed though none of the
+    /// others answered since. One that answers badly is at fault itself, and so
+    /// is one that is silent while others answer. Where nobody answers our own
+    /// network is broken, and to kill everybody would make it worse: then one is
+    /// killed, of an app that has more, and no other before anything answers
+    /// again. Where there are no others to ask nobody can tell.
+    fn is_tried(&mut self, app: &App) -> bool {
+        let probes = &self.state.probes;
+        if probes.health.len() <= 1 {
+            return true;
+        }
+        if !probes.answers.came_after_trial() {
+            return false;
+        }
+        let has_more = |id: &PathId| {
+            let app = self.state.root.app(id);
+            app.is_some_and(|app| app.instances > 1)
+        };
+        let mut asked = probes.health.keys();
+        let is_better = |id: &InstanceId| {
+            let other = self.state.instances.get(id);
+            other.is_some_and(|other| has_more(&other.app))
+        };
+        if !has_more(&app.id) && asked.any(is_better) {
+            return false;
+        }
+        self.state.probes.answers.tried_at = Some(self.now);
+        true
     }
 
     fn readiness_found(&mut self, instance: &Instance, app: &App, outcome: &Outcome) {
@@ -254,6 +324,9 @@ impl Step<'_> {
             Outcome::Answer(response) => Some(response),
             Outcome::Connected | Outcome::Failure(_) => None,
         };
+        if response.is_some() {
+            self.state.probes.answers.note(&instance.id, self.now);
+        }
         readiness.is_ready =
             response.is_some_and(|it| check.http_status_codes_for_ready.contains(&it.status));
         readiness.last_response = response.filter(|_| check.preserve_last_response).map(|it| {

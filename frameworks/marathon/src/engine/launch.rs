@@ -1,6 +1,7 @@
 //! Finds offers for the instances that wait, and gives back what nobody needs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use mesos_sdk::placement::{
     Constraint, Demand, Gpus, Launch, Place as OfferPlace, Placement, Placer, Port, Running,
@@ -352,11 +353,12 @@ impl Step<'_> {
         }
     }
 
-    /// The instances that constraints look at: those like the new ones. While
-    /// they are being replaced the old ones are about to go.
+    /// The instances that constraints look at: those like the new ones, until
+    /// they have ended. While they are being replaced the old ones are about to
+    /// go.
     fn running(&self, spec: &Spec, offers: &[&HeldOffer]) -> Vec<Running> {
         let id = spec.id();
-        let replaced = matches!(self.aim(id), Aim::Replace(_));
+        let replaced = matches!(self.aim(id), Aim::Replace(_)).then(|| self.alike(spec));
         let config = spec.config();
         let offered: BTreeSet<&str> = match counts_instances(spec) {
             true => BTreeSet::new(),
@@ -367,8 +369,9 @@ impl Step<'_> {
         };
         self.state
             .instances_of(id)
-            .filter(|it| it.is_active() && it.config >= config)
-            .filter(|it| !replaced || it.version == spec.version())
+            .filter(|it| it.is_launched() && it.condition != Condition::UnreachableInactive)
+            .filter(|it| it.config >= config)
+            .filter(|it| replaced.is_none_or(|alike| alike.are(it)))
             .filter_map(|it| it.place.as_ref())
             // Without such constraints, others are nothing to keep away from.
             .filter(|place| offered.is_empty() || offered.contains(place.agent_id.as_str()))
@@ -490,6 +493,12 @@ impl Step<'_> {
         });
     }
 
+    /// By when there should be offers again where something waits. When there are
+    /// none the call that asked for them is lost.
+    pub(super) fn offer_patience(&self) -> Duration {
+        self.state.settings.decline_duration + OFFERS_COME_IN
+    }
+
     /// Roles in which nothing waits are suppressed; they are revived when
     /// something does, and when something new waits that may use what was
     /// declined before.
@@ -508,12 +517,19 @@ impl Step<'_> {
             let is_suppressed = self.state.suppressed.contains(&role);
             let is_filtered = self.state.filtered.contains(&role);
             if wanted.contains(&role) {
-                if is_suppressed || (is_filtered && self.has_new_demand) {
+                let patience = self.offer_patience();
+                let asked_at = self.state.asked_at.entry(role.clone()).or_insert(self.now);
+                let is_forgotten = self.now >= asked_at.after(patience);
+                if is_suppressed || is_forgotten || (is_filtered && self.has_new_demand) {
+                    *asked_at = self.now;
                     self.state.suppressed.remove(&role);
                     self.state.filtered.remove(&role);
                     self.effects.calls.push(Call::Revive(role));
                 }
-            } else if !is_suppressed && self.state.settings.suppress_offers {
+                continue;
+            }
+            self.state.asked_at.remove(&role);
+            if !is_suppressed && self.state.settings.suppress_offers {
                 self.state.suppressed.insert(role.clone());
                 self.effects.calls.push(Call::Suppress(role));
             }
@@ -527,6 +543,9 @@ impl Step<'_> {
         self.has_new_demand = true;
     }
 }
+
+/// How long offers take that are due.
+const OFFERS_COME_IN: Duration = Duration::from_secs(30);
 
 /// Whether a constraint looks at other instances.
 fn counts_instances(spec: &Spec) -> bool {

@@ -8,8 +8,9 @@ mod pod;
 use std::sync::Arc;
 
 use crate::app::{App, VersionInfo};
-use crate::deployment::Plan;
+use crate::deployment::{Kind, Plan};
 use crate::input::{AppInput, Said, complete};
+use crate::instance::Goal;
 use crate::path_id::PathId;
 use crate::request::{Deployed, Refusal, Reply, Request};
 use crate::root::{Root, ServicePorts};
@@ -185,11 +186,13 @@ impl Step<'_> {
             return Err(Refusal::Invalid(wrong));
         }
         let (uuid, ids) = self.state.next_uuid();
-        let plan = Plan::between(uuid.to_string(), &self.state.root, &root).map_err(|cycle| {
-            let mut wrong = Violations::new();
-            wrong.add("/dependencies", cycle.to_string());
-            Refusal::Invalid(wrong)
-        })?;
+        let mut plan =
+            Plan::between(uuid.to_string(), &self.state.root, &root).map_err(|cycle| {
+                let mut wrong = Violations::new();
+                wrong.add("/dependencies", cycle.to_string());
+                Refusal::Invalid(wrong)
+            })?;
+        self.finish_what_was_given_up(&mut plan);
         self.make_way(&plan, force)?;
         self.change(ids);
         self.save_root(&plan, &root);
@@ -213,6 +216,21 @@ impl Step<'_> {
         match self.state.root.spec(id) {
             Some(spec) => Err(exists(spec.kind(), id)),
             None => Ok(()),
+        }
+    }
+
+    /// What is scaled while some of its instances are still of an older
+    /// configuration, because their replacement was given up, has them replaced.
+    fn finish_what_was_given_up(&self, plan: &mut Plan) {
+        for action in plan.steps.iter_mut().flatten() {
+            let to = plan.changes.get(&action.id).and_then(|it| it.to.as_ref());
+            let Some(to) = to.filter(|to| action.kind == Kind::Scale && to.instances() > 0) else {
+                continue;
+            };
+            let mut instances = self.state.instances_of(&action.id);
+            if instances.any(|it| it.goal == Goal::Running && it.config != to.config()) {
+                action.kind = Kind::Restart;
+            }
         }
     }
 

@@ -34,6 +34,24 @@ fn wanted<'a>(spec: &Spec, instances: impl Iterator<Item = &'a Instance>) -> usi
     there.count()
 }
 
+/// After a new connection, how long instances that nothing is heard of are
+/// waited for before it is decided which ones go.
+const RECONCILED_IN: Duration = Duration::from_secs(30);
+
+/// Which instances are as an app is to be: those of its configuration, and when
+/// it is restarted those of its very version only.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Alike {
+    version: Timestamp,
+    config: Option<Timestamp>,
+}
+
+impl Alike {
+    pub(super) fn are(self, instance: &Instance) -> bool {
+        instance.version == self.version || Some(instance.config) == self.config
+    }
+}
+
 impl Step<'_> {
     /// Looks at one app or pod, and does what is to be done to it now.
     pub(super) fn tend(&mut self, id: &PathId) {
@@ -88,6 +106,7 @@ impl Step<'_> {
     }
 
     fn scale(&mut self, spec: &Spec) -> bool {
+        self.drop_outdated(spec, self.alike(spec));
         let wanted = wanted(spec, self.state.instances_of(spec.id()));
         let instances = self.state.instances_of(spec.id());
         let active = instances.filter(|it| it.is_active()).count();
@@ -97,8 +116,10 @@ impl Step<'_> {
         }
         if active > wanted {
             let those = self.those(spec.id(), Instance::is_active);
-            for id in self.chosen(spec, &those, active - wanted) {
-                self.end(&id);
+            if self.is_sure(spec.id(), &those) {
+                for id in self.chosen(spec, &those, active - wanted) {
+                    self.end(&id);
+                }
             }
             let mut left = self.state.instances_of(spec.id());
             return wanted == 0 && left.all(|it| it.goal == Goal::Stopped && !it.is_launched());
@@ -118,7 +139,39 @@ impl Step<'_> {
             })
     }
 
+    /// Which instances are as an app or pod is to be.
+    pub(super) fn alike(&self, spec: &Spec) -> Alike {
+        let deployment = self.state.deployment_of(spec.id());
+        let change = deployment.and_then(|it| it.plan.changes.get(spec.id()));
+        let is_restart = change.is_some_and(|change| match (&change.from, &change.to) {
+            (Some(from), Some(to)) => {
+                let is_it = to.version() == spec.version();
+                is_it && from.needs_restart(to) && from.config() == to.config()
+            }
+            _ => false,
+        });
+        Alike {
+            version: spec.version(),
+            config: (!is_restart).then_some(spec.config()),
+        }
+    }
+
+    /// What waits for an offer to run as it was waits no longer.
+    fn drop_outdated(&mut self, spec: &Spec, alike: Alike) {
+        if spec.is_everywhere() {
+            return; // They stand for the agents that there are.
+        }
+        // One that has volumes keeps them, and waits where they are.
+        let is_free = |it: &Instance| !it.is_launched() && it.bond.is_none();
+        let is_outdated = |it: &Instance| is_free(it) && !alike.are(it);
+        for instance in self.those(spec.id(), is_outdated) {
+            self.decommission(&instance.id);
+        }
+    }
+
     fn replace(&mut self, spec: &Spec) -> bool {
+        let alike = self.alike(spec);
+        self.drop_outdated(spec, alike);
         let instances = self.of(spec.id());
         let mut counts = Counts {
             target: wanted(spec, instances.iter().map(Arc::as_ref)),
@@ -127,7 +180,12 @@ impl Step<'_> {
         let mut old: BTreeMap<u8, Vec<Arc<Instance>>> = BTreeMap::new();
         let mut new = Vec::new();
         for instance in instances {
-            if instance.version == spec.version() {
+            let is_ending = instance.goal != Goal::Running
+                && instance.is_launched()
+                && instance.condition != Condition::UnreachableInactive;
+            if is_ending {
+                counts.killed += 1;
+            } else if alike.are(&instance) {
                 if !instance.is_active() {
                     continue;
                 }
@@ -136,11 +194,7 @@ impl Step<'_> {
                     self.wellness(&instance) == Wellness::Healthy && self.is_ready(&instance);
                 counts.new_ready += usize::from(is_ready);
                 new.push(instance);
-            } else if instance.goal != Goal::Running {
-                let is_there =
-                    instance.is_launched() && instance.condition != Condition::UnreachableInactive;
-                counts.old_killed += usize::from(is_there);
-            } else {
+            } else if instance.goal == Goal::Running {
                 let (place, number) = match self.wellness(&instance) {
                     Wellness::Unhealthy => (0, &mut counts.old.unhealthy),
                     Wellness::Unknown => (1, &mut counts.old.unknown),
@@ -154,11 +208,16 @@ impl Step<'_> {
         if spec.is_everywhere() {
             strategy.maximum_over_capacity = 0.0; // One for each agent.
         }
-        let bounds = rolling::bounds(counts.target, strategy, spec.is_bonding());
+        // A volume is in one place only, whoever provides it.
+        let is_alone =
+            spec.is_bonding() || spec.app().is_some_and(|app| app.has_external_volumes());
+        let bounds = rolling::bounds(counts.target, strategy, is_alone);
         let moves = rolling::moves(counts, bounds);
         let surplus = counts.new.saturating_sub(counts.target);
-        for id in self.chosen(spec, &new, surplus) {
-            self.end(&id);
+        if surplus > 0 && self.is_sure(spec.id(), &new) {
+            for id in self.chosen(spec, &new, surplus) {
+                self.end(&id);
+            }
         }
         let ByHealth {
             healthy,
@@ -173,6 +232,23 @@ impl Step<'_> {
         }
         self.schedule(spec, moves.start);
         counts.is_done()
+    }
+
+    /// Whether enough is known to say which of these are to go: something was
+    /// heard of each since there is a connection, or they had their time.
+    fn is_sure(&mut self, id: &PathId, those: &[Arc<Instance>]) -> bool {
+        let unconfirmed = &self.state.unconfirmed;
+        if !those.iter().any(|it| unconfirmed.contains(&it.id)) {
+            return true;
+        }
+        if self.state.master.is_none() {
+            return false; // A new connection looks at every app.
+        }
+        let due = self.state.subscribed_at.after(RECONCILED_IN);
+        if self.now < due {
+            self.look_again(id, due);
+        }
+        self.now >= due
     }
 
     /// Those that go when so many are to go.
@@ -190,14 +266,19 @@ impl Step<'_> {
         let candidates = those.iter().map(|instance| Candidate {
             id: instance.id.clone(),
             stage: match instance.condition {
+                _ if self.state.unconfirmed.contains(&instance.id) => Stage::Unreachable,
+                Condition::Killing => Stage::Ending,
                 Condition::Unreachable | Condition::UnreachableInactive => Stage::Unreachable,
                 Condition::Scheduled | Condition::Provisioned | Condition::Staging => {
                     Stage::Staging
                 }
                 Condition::Starting => Stage::Starting,
-                Condition::Running | Condition::Killing => Stage::Running,
+                Condition::Running if self.wellness(instance) == Wellness::Unhealthy => {
+                    Stage::Unhealthy
+                }
+                Condition::Running => Stage::Running,
                 // Part of it has ended, and the rest is about to.
-                _ => Stage::Unreachable,
+                _ => Stage::Ending,
             },
             staged_at: instance
                 .place
@@ -323,7 +404,11 @@ impl Step<'_> {
         }
         let retry = self.state.settings.kill_retry;
         for instance in self.those(id, is_to_end) {
-            let due = instance.killed_at.map(|killed| killed.after(retry));
+            // What was said over an earlier connection may not have arrived.
+            let said = instance
+                .killed_at
+                .filter(|at| *at >= self.state.subscribed_at);
+            let due = said.map(|killed| killed.after(retry));
             if let Some(due) = due.filter(|due| self.now < *due) {
                 self.look_again(id, due);
                 continue;
@@ -346,6 +431,9 @@ impl Step<'_> {
     pub(super) fn wellness(&self, instance: &Instance) -> Wellness {
         if instance.condition != Condition::Running {
             return Wellness::Unhealthy;
+        }
+        if self.state.unconfirmed.contains(&instance.id) {
+            return Wellness::Unknown;
         }
         let Some(spec) = self.state.definition_of(instance) else {
             return Wellness::Healthy;

@@ -1,9 +1,8 @@
 mod apps;
-mod chance;
 mod deployments;
 mod everywhere;
+mod faults;
 mod health;
-mod indexes;
 mod pods;
 mod resident;
 mod world;

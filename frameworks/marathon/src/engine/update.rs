@@ -11,6 +11,7 @@ use crate::spec::Spec;
 use crate::state::{Change, TaskFailure};
 
 use super::Step;
+use super::deploy::Aim;
 
 /// What a status says of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ impl Step<'_> {
         let Some((instance, task)) = self.named_by(&status) else {
             return self.stranger(&status, news);
         };
+        self.state.unconfirmed.remove(&instance.id);
+        self.touched.insert(instance.app.clone());
         self.tell_of_status(&instance, &status);
         match news {
             News::Is(condition) => self.goes_on(instance, task, condition, &status),
@@ -49,6 +52,32 @@ impl Step<'_> {
         let is_it = |task: &Task| task.container == id.container && !task.condition.is_over();
         let task = instance.tasks.iter().position(is_it)?;
         (instance.incarnation == id.incarnation).then(|| (instance.clone(), task))
+    }
+
+    /// Tasks that were sent out and never left wait for offers again, at once:
+    /// nothing of them failed.
+    pub(super) fn not_launched(&mut self, tasks: &[String]) {
+        for task in tasks.iter().filter_map(|it| it.parse::<TaskId>().ok()) {
+            let instance = self.state.instance(&task.instance);
+            let Some(instance) = instance
+                .filter(|it| it.incarnation == task.incarnation)
+                .filter(|it| it.condition == Condition::Provisioned)
+                .cloned()
+            else {
+                continue;
+            };
+            if instance.goal == Goal::Running {
+                self.schedule_again(instance);
+            } else {
+                self.forget(&instance.id, "Killed");
+            }
+        }
+    }
+
+    fn schedule_again(&mut self, instance: Instance) {
+        self.state.probes.health.remove(&instance.id);
+        self.state.probes.readiness.remove(&instance.id);
+        self.put(instance.again(), Condition::Scheduled);
     }
 
     /// A task that is none of ours any more is to end.
@@ -194,9 +223,11 @@ impl Step<'_> {
         if !is_wanted || !is_current || !has_spec {
             return self.forget(&instance.id, together.name());
         }
-        // An old one that ends while it is being replaced is not started again.
-        let is_outdated = matches!(self.aim(&id), super::deploy::Aim::Replace(spec)
-            if spec.version() != instance.version);
+        // An old one that ends is not started again: the next is as it should be.
+        let is_outdated = match self.aim(&id) {
+            Aim::Replace(spec) | Aim::Scale(spec) => !self.alike(&spec).are(&instance),
+            Aim::Nothing | Aim::Stop => false,
+        };
         if is_outdated && may_rest {
             instance.goal = Goal::Stopped;
             return self.put(instance, together);
@@ -204,9 +235,7 @@ impl Step<'_> {
         if is_outdated || is_given_up {
             return self.forget(&instance.id, "Gone");
         }
-        self.state.probes.health.remove(&instance.id);
-        self.state.probes.readiness.remove(&instance.id);
-        self.put(instance.again(), Condition::Scheduled);
+        self.schedule_again(instance);
     }
 
     /// Frees an instance from its agent when that is gone, or never had it.

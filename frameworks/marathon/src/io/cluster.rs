@@ -76,9 +76,9 @@ impl Cluster {
         self.offers.clone()
     }
 
-    pub(super) fn split(self) -> (SchedulerDriver, Caller) {
+    pub(super) fn split(self, logic: event_loop::Handle<Marathon>) -> (SchedulerDriver, Caller) {
         let (send, calls) = mpsc::channel(CALLS);
-        tokio::spawn(make_calls(self.driver.handle(), self.offers, calls));
+        tokio::spawn(make_calls(self.driver.handle(), logic, self.offers, calls));
         (self.driver, Caller(send))
     }
 }
@@ -96,8 +96,14 @@ impl Caller {
     }
 }
 
-async fn make_calls(handle: Handle, offers: Offers, mut calls: mpsc::Receiver<Call>) {
+async fn make_calls(
+    handle: Handle,
+    logic: event_loop::Handle<Marathon>,
+    offers: Offers,
+    mut calls: mpsc::Receiver<Call>,
+) {
     while let Some(call) = calls.recv().await {
+        let launches = call.launches();
         let result = match call {
             Call::Accept {
                 offers: ids,
@@ -107,6 +113,12 @@ async fn make_calls(handle: Handle, offers: Offers, mut calls: mpsc::Receiver<Ca
                     let mut offers = locked(&offers);
                     ids.iter().filter_map(|id| offers.remove(id)).collect()
                 };
+                if those.len() < ids.len() {
+                    // Some are void by now, and the others do not suffice.
+                    tracing::debug!("offers are gone before they are used");
+                    let _ = logic.tell(Input::NotLaunched(launches)).await;
+                    continue;
+                }
                 // What is left of an offer is wanted again at once.
                 let filters = v1::Filters {
                     refuse_seconds: Some(0.0),
@@ -136,6 +148,10 @@ async fn make_calls(handle: Handle, offers: Offers, mut calls: mpsc::Receiver<Ca
         };
         if let Err(error) = result {
             tracing::warn!(%error, "a call to the master failed");
+            if error.had_no_effect() && !launches.is_empty() {
+                // Where nobody hears of it any more the process is about to end.
+                let _ = logic.tell(Input::NotLaunched(launches)).await;
+            }
         }
     }
 }

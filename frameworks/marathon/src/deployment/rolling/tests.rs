@@ -106,7 +106,7 @@ impl World {
         counts.old.healthy -= moves.kill.healthy;
         counts.old.unknown -= moves.kill.unknown;
         counts.old.unhealthy -= moves.kill.unhealthy;
-        counts.old_killed += moves.kill.total();
+        counts.killed += moves.kill.total();
     }
 
     fn happen(&mut self, event: u8) {
@@ -116,7 +116,7 @@ impl World {
                 self.pending -= 1;
                 counts.new_ready += 1;
             }
-            4..=6 if counts.old_killed > 0 => counts.old_killed -= 1,
+            4..=6 if counts.killed > 0 => counts.killed -= 1,
             7 if counts.old.unknown > 0 => {
                 counts.old.unknown -= 1;
                 counts.old.healthy += 1;

@@ -1,7 +1,7 @@
 //! A cluster in a few lines: agents that offer, tasks that start when they are
 //! told and end when somebody wants it, and a disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mesos_sdk::resources::Resources;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::effects::{Call, Effects, Event, Input, Probe};
 use crate::engine::step;
 use crate::input::read;
-use crate::instance::{Condition, Instance};
+use crate::instance::{Condition, Instance, InstanceId};
 use crate::probes::{Outcome, Response};
 use crate::request::{Deployed, GroupInput, Refusal, Reply, Request};
 use crate::state::{Settings, State};
@@ -23,6 +23,10 @@ pub(super) struct World {
     /// What the master knows: the tasks, with their agents and states.
     pub(super) tasks: BTreeMap<String, (String, TaskState)>,
     pub(super) events: Vec<Event>,
+    /// Every call that was made.
+    pub(super) calls: Vec<Call>,
+    /// Instances that answer health checks with a failure.
+    pub(super) sick: BTreeSet<InstanceId>,
     /// All that was launched, in order.
     pub(super) launched: Vec<v1::TaskInfo>,
     pub(super) declined: usize,
@@ -54,6 +58,8 @@ impl World {
             now: Timestamp::from_millis(1_000_000),
             tasks: BTreeMap::new(),
             events: Vec::new(),
+            calls: Vec::new(),
+            sick: BTreeSet::new(),
             launched: Vec::new(),
             declined: 0,
             agents: 3,
@@ -73,10 +79,35 @@ impl World {
     }
 
     pub(super) fn subscribe(&mut self) {
+        self.connect();
+        self.reconcile();
+    }
+
+    /// A connection, before anything is heard over it.
+    pub(super) fn connect(&mut self) {
         self.step(Input::Subscribed {
             framework_id: "f".to_owned(),
             master: Some(Box::default()),
         });
+    }
+
+    /// What became of every task is told, as it is after a new connection.
+    pub(super) fn reconcile(&mut self) {
+        let known: Vec<_> = self
+            .tasks
+            .iter()
+            .map(|(id, (_, state))| (id.clone(), *state))
+            .collect();
+        for (id, state) in known {
+            self.tell(&id, state);
+        }
+        let launched = self.state.instances.values().filter(|it| it.is_launched());
+        let launched: Vec<String> = launched.map(|it| it.task_id().to_string()).collect();
+        for id in launched {
+            if !self.tasks.contains_key(&id) {
+                self.tell(&id, TaskState::TaskUnknown);
+            }
+        }
     }
 
     pub(super) fn step(&mut self, input: Input) {
@@ -101,6 +132,7 @@ impl World {
         self.probes.extend(probes);
         self.wake_at = wake_at;
         for call in calls {
+            self.calls.push(call.clone());
             self.call(call);
         }
     }
@@ -333,7 +365,13 @@ impl World {
             let app = app
                 .map(|instance| instance.app.to_string())
                 .unwrap_or_default();
-            let status = self.health.get(&app).copied().unwrap_or(200);
+            let is_sick = self.sick.contains(&probe.instance);
+            let status = if is_sick {
+                Some(500)
+            } else {
+                self.health.get(&app).copied()
+            };
+            let status = status.unwrap_or(200);
             let outcome = match status {
                 0 => Outcome::Failure("connection refused".to_owned()),
                 status => Outcome::Answer(Response {

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::instance::{Condition, InstanceId};
-use crate::state::State;
+use marathon::instance::{Condition, InstanceId};
+use marathon::state::State;
 
 /// Each index says what can be seen without it.
-pub(super) fn indexes_hold(state: &State) {
+pub(crate) fn indexes_hold(state: &State) {
     let mut by_app: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     let mut waiting: BTreeMap<_, BTreeSet<InstanceId>> = BTreeMap::new();
     for (id, instance) in &state.instances {
