@@ -10,7 +10,7 @@ use bytes::Bytes;
 use chronos::progress::{History, Outcome};
 use chronos::request::Reply;
 use mesos_local::simulation::{Dice, Judge, Now, Sight};
-use mesos_service::store::Batch;
+use mesos_service::store::{Batch, Entities};
 use serde_json::json;
 
 use crate::judge::{Asked, Deeds, End, Excuse, Quiet, Ran, Verdict, judge};
@@ -126,6 +126,16 @@ impl Outside {
         });
         self.unanswered.insert(self.asked, asked);
         Some((self.asked, body.to_string().into_bytes()))
+    }
+
+    /// A process begins with this: what another saved when it ended was heard by
+    /// nobody.
+    pub(crate) fn restored(&mut self, entities: &Entities) {
+        for (key, value) in entities {
+            if let Some(job) = key.strip_prefix("history/") {
+                self.histories.insert(job.to_owned(), value.clone());
+            }
+        }
     }
 
     /// Something is answered, and this is saved.

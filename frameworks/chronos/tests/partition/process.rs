@@ -246,6 +246,7 @@ impl Framework for Process {
     fn step(&mut self, now: Now, input: Input) -> Effects<Saved> {
         if self.machine.is_none() {
             self.machine = Some(Chronos::new(self.restore(&[""])));
+            self.shared.borrow_mut().restored(&self.entities);
         }
         let mut effects = Effects::new();
         let now_ms = millis(now);
