@@ -57,6 +57,10 @@ pub struct App {
     /// Processors of an instance.
     #[serde(serialize_with = "number::write")]
     pub cpus: f64,
+    /// How long a deployment of it may take before it is rolled back by itself;
+    /// absent, as long as it takes. Ours; other Marathons do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_timeout_seconds: Option<u64>,
     /// Apps and groups that are deployed before this one.
     pub dependencies: Vec<PathId>,
     /// Disk of an instance in MiB.
@@ -230,6 +234,7 @@ impl App {
             constraints: Vec::new(),
             container: None,
             cpus: 1.0,
+            deployment_timeout_seconds: None,
             dependencies: Vec::new(),
             disk: 0.0,
             env: BTreeMap::new(),
@@ -334,11 +339,12 @@ impl App {
     }
 
     /// Whether its instances are to be replaced when it becomes `next`: whether
-    /// anything but the number of them is another.
+    /// anything that concerns them is another.
     #[must_use]
     pub fn is_upgrade(&self, next: &Self) -> bool {
         let mut same = self.clone();
         same.instances = next.instances;
+        same.deployment_timeout_seconds = next.deployment_timeout_seconds;
         same.version = next.version;
         same.version_info = next.version_info;
         same != *next

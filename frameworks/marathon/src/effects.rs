@@ -53,6 +53,8 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// What is to be found out.
     pub probes: Vec<Probe>,
+    /// What the log tells.
+    pub notices: Vec<String>,
     /// When to step again though nothing happens.
     pub wake_at: Option<Timestamp>,
 }

@@ -10,6 +10,7 @@
 mod deploy;
 mod health;
 mod launch;
+mod overdue;
 mod request;
 mod resident;
 mod task;
@@ -81,6 +82,7 @@ impl<'a> Step<'a> {
     fn settle(&mut self) {
         self.touch_what_is_due();
         self.carry_on();
+        self.roll_back_overdue();
         self.launch();
         self.effects.wake_at = self.next_wake();
     }
@@ -290,7 +292,8 @@ impl Step<'_> {
         let asked = self.state.asked_at.values().copied().min();
         let again = asked.map(|asked| asked.after(self.offer_patience()));
         let again = again.filter(|_| self.state.master.is_some());
-        [timers, next, again].into_iter().flatten().min()
+        let overdue = self.next_overdue();
+        [timers, next, again, overdue].into_iter().flatten().min()
     }
 }
 

@@ -39,6 +39,7 @@ pub struct AppInput {
     pub constraints: Option<Vec<Vec<String>>>,
     pub container: Option<Container>,
     pub cpus: Option<f64>,
+    pub deployment_timeout_seconds: Option<u64>,
     pub dependencies: Option<Vec<String>>,
     pub disk: Option<f64>,
     pub env: Option<BTreeMap<String, EnvValue>>,
@@ -134,8 +135,8 @@ impl AppInput {
             health_checks, gpus, instances, kill_selection, labels, max_launch_delay_seconds, mem,
             networks, on_every_agent, readiness_checks, require_ports, role, secrets, unreachable_strategy,
             upgrade_strategy;
-            optional: accepted_resource_roles, args, check, cmd, container, executor_resources,
-            port_definitions, resource_limits, task_kill_grace_period_seconds, tty, user
+            optional: accepted_resource_roles, args, check, cmd, container,
+            deployment_timeout_seconds, executor_resources, port_definitions, resource_limits, task_kill_grace_period_seconds, tty, user
         );
     }
 }

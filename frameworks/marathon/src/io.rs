@@ -180,6 +180,7 @@ impl Joins {
                 match action {
                     Action::Call(call) => caller.call(call),
                     Action::Probe(probe) => prober.probe(probe),
+                    Action::Log(notice) => tracing::warn!("{notice}"),
                     Action::Tell(event) => events.publish(event.kind, &event.data.to_string()),
                 }
             },

@@ -46,6 +46,8 @@ pub enum Action {
     Probe(Probe),
     /// Everybody is told.
     Tell(Event),
+    /// The log tells it.
+    Log(String),
 }
 
 impl Marathon {
@@ -123,8 +125,10 @@ fn perform(effects: Effects, out: &mut event_loop::Effects<Marathon>) {
     let events = effects.events.into_iter().map(Action::Tell);
     let calls = effects.calls.into_iter().map(Action::Call);
     let probes = effects.probes.into_iter().map(Action::Probe);
+    let notices = effects.notices.into_iter().map(Action::Log);
     events
         .chain(calls)
         .chain(probes)
+        .chain(notices)
         .for_each(|action| out.act(action));
 }

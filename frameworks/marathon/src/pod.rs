@@ -51,6 +51,10 @@ pub struct Pod {
     pub scaling: Scaling,
     /// Where and when.
     pub scheduling: Scheduling,
+    /// How long a deployment of it may take before it is rolled back by itself;
+    /// absent, as long as it takes. Ours; other Marathons do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_timeout_seconds: Option<u64>,
     /// What its executor takes for itself.
     pub executor_resources: ExecutorResources,
     /// The role of Mesos that its resources are of.

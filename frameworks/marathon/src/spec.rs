@@ -36,6 +36,14 @@ pub struct Backoff {
     pub longest: Duration,
 }
 
+/// How patient Marathon is with an app or pod. Instances know nothing of it: it
+/// changes without any of them being replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a deployment may take before it is rolled back by itself.
+    pub deployment: Option<Duration>,
+}
+
 impl From<App> for Spec {
     fn from(app: App) -> Self {
         Self::App(Arc::new(app))
@@ -177,6 +185,17 @@ impl Spec {
         of_both!(self, app => app.upgrade_strategy, pod => pod.scheduling.upgrade)
     }
 
+    /// How patient Marathon is with it.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        let seconds = of_both!(self,
+            app => app.deployment_timeout_seconds,
+            pod => pod.deployment_timeout_seconds);
+        Patience {
+            deployment: seconds.map(Duration::from_secs),
+        }
+    }
+
     /// Which instances go first when there are too many.
     #[must_use]
     pub fn kill_selection(&self) -> KillSelection {
@@ -256,7 +275,7 @@ impl Spec {
     }
 
     /// Whether its instances are to be replaced when it becomes `next`: whether
-    /// anything but the number of them is another.
+    /// anything that concerns them is another.
     #[must_use]
     pub fn is_upgrade(&self, next: &Self) -> bool {
         match (self, next) {
@@ -264,6 +283,7 @@ impl Spec {
             (Self::Pod(pod), Self::Pod(next)) => {
                 let mut same = Pod::clone(pod);
                 same.scaling = next.scaling;
+                same.deployment_timeout_seconds = next.deployment_timeout_seconds;
                 same.version = next.version;
                 same.version_info = next.version_info;
                 same != **next

@@ -2,6 +2,7 @@
 //! and pods change side by side.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct Plan {
     pub changes: BTreeMap<PathId, Change>,
     /// What is done, step by step.
     pub steps: Vec<Vec<Action>>,
+    /// When it is rolled back by itself, if it is not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
 }
 
 /// What an app or pod was before a deployment, and what it is to be after it.
@@ -103,12 +107,23 @@ impl Plan {
             version: to.version(),
             changes,
             steps,
+            deadline: None,
         })
     }
 
     /// The apps and pods that change.
     pub fn affected(&self) -> impl Iterator<Item = &PathId> {
         self.changes.keys()
+    }
+
+    /// How long it may take: the shortest time of all that it changes.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        let next = self
+            .changes
+            .values()
+            .filter_map(|change| change.to.as_ref());
+        next.filter_map(|spec| spec.patience().deployment).min()
     }
 
     /// Whether both change an app.
@@ -165,7 +180,10 @@ fn changes(from: &Root, to: &Root) -> BTreeMap<PathId, Change> {
 }
 
 fn is_unchanged(before: &Spec, spec: &Spec) -> bool {
-    before.is_very(spec) || (before.instances() == spec.instances() && !is_replaced(before, spec))
+    before.is_very(spec)
+        || (before.instances() == spec.instances()
+            && before.patience() == spec.patience()
+            && !is_replaced(before, spec))
 }
 
 fn is_replaced(before: &Spec, spec: &Spec) -> bool {

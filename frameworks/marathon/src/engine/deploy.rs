@@ -33,8 +33,8 @@ impl Step<'_> {
         self.change(Change::Progress(id, Some((0, self.now))));
     }
 
-    /// A deployment ends where it is.
-    pub(super) fn cancel(&mut self, id: &str) {
+    /// A deployment ends where it is, for this reason.
+    pub(super) fn cancel(&mut self, id: &str, reason: &str) {
         let Some(deployment) = self.state.deployments.get(id) else {
             return;
         };
@@ -46,7 +46,7 @@ impl Step<'_> {
             json!({
                 "id": id,
                 "plan": plan_json(&plan),
-                "reason": "cancelled",
+                "reason": reason,
             }),
         );
     }

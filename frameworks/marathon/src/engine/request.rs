@@ -21,6 +21,7 @@ use crate::validate::validate;
 use crate::violations::Violations;
 
 use super::Step;
+use super::overdue::{CANCELLED, Cause};
 
 impl Step<'_> {
     pub(super) fn request(&mut self, request: Request) -> Reply {
@@ -59,7 +60,7 @@ impl Step<'_> {
     }
 
     /// The moment as a version: later than any before, for versions are names.
-    fn version(&self) -> Timestamp {
+    pub(super) fn version(&self) -> Timestamp {
         let last = self.state.root.version();
         if self.now > last {
             self.now
@@ -159,20 +160,26 @@ impl Step<'_> {
             .get(id)
             .ok_or_else(|| Refusal::NotFound(format!("DeploymentPlan {id} does not exist")))?;
         if force {
-            self.cancel(id);
+            self.cancel(id, CANCELLED);
             return Ok(Reply::Done);
         }
         let version = self.version();
         let root = deployment.plan.revert(&self.state.root, version);
-        self.deploy(root, version, true).map(Reply::Deployed)
+        self.deploy_because(root, version, Cause::RollBack)
+            .map(Reply::Deployed)
     }
 
     /// What is wanted becomes `root`, as soon as it can be.
-    pub(super) fn deploy(
+    fn deploy(&mut self, root: Root, version: Timestamp, force: bool) -> Result<Deployed, Refusal> {
+        self.deploy_because(root, version, Cause::Asked { force })
+    }
+
+    /// The same, for any cause.
+    pub(super) fn deploy_because(
         &mut self,
         mut root: Root,
         version: Timestamp,
-        force: bool,
+        cause: Cause,
     ) -> Result<Deployed, Refusal> {
         self.state.assign_ports(&mut root)?;
         if let Some(max) = self.state.settings.max_apps
@@ -193,7 +200,8 @@ impl Step<'_> {
                 Refusal::Invalid(wrong)
             })?;
         self.finish_what_was_given_up(&mut plan);
-        self.make_way(&plan, force)?;
+        plan.deadline = cause.deadline(&plan, self.now);
+        self.make_way(&plan, cause)?;
         self.change(ids);
         self.save_root(&plan, &root);
         let deployed = Deployed {
@@ -235,13 +243,13 @@ impl Step<'_> {
     }
 
     /// Deployments that change the same apps are in the way.
-    fn make_way(&mut self, plan: &Plan, force: bool) -> Result<(), Refusal> {
+    fn make_way(&mut self, plan: &Plan, cause: Cause) -> Result<(), Refusal> {
         let deployments = self.state.deployments.values();
         let conflicts: Vec<String> = deployments
             .filter(|deployment| deployment.plan.conflicts_with(plan))
             .map(|deployment| deployment.plan.id.clone())
             .collect();
-        if !conflicts.is_empty() && !force {
+        if !conflicts.is_empty() && !cause.makes_way() {
             return Err(Refusal::Locked(conflicts));
         }
         let max = self.state.settings.max_running_deployments;
@@ -250,7 +258,7 @@ impl Step<'_> {
             return Err(Refusal::TooMany(max));
         }
         for id in conflicts {
-            self.cancel(&id);
+            self.cancel(&id, &cause.reason(plan));
         }
         Ok(())
     }
@@ -502,7 +510,10 @@ fn with_version(before: &Spec, mut spec: Spec, version: Timestamp) -> Spec {
     }
     let is_upgrade = before.is_upgrade(&spec);
     if !is_upgrade && before.instances() == spec.instances() {
-        return before.clone();
+        if before.patience() == spec.patience() {
+            return before.clone();
+        }
+        return spec.renamed(version, before.version_info());
     }
     let last_config_change_at = if is_upgrade { version } else { before.config() };
     let info = VersionInfo {

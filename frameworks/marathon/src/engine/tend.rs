@@ -36,7 +36,7 @@ fn wanted<'a>(spec: &Spec, instances: impl Iterator<Item = &'a Instance>) -> usi
 
 /// After a new connection, how long instances that nothing is heard of are
 /// waited for before it is decided which ones go.
-const RECONCILED_IN: Duration = Duration::from_secs(30);
+pub(super) const RECONCILED_IN: Duration = Duration::from_secs(30);
 
 /// Which instances are as an app is to be: those of its configuration, and when
 /// it is restarted those of its very version only.

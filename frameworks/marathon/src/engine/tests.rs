@@ -1,4 +1,5 @@
 mod apps;
+mod deadlines;
 mod deployments;
 mod everywhere;
 mod faults;

@@ -37,7 +37,7 @@ pub(super) fn count(action: &Action) {
     match action {
         Action::Call(call) => count_call(call),
         Action::Probe(_) => counter!("health.checks.counter").increment(1),
-        Action::Tell(_) => {}
+        Action::Tell(_) | Action::Log(_) => {}
     }
 }
 

@@ -68,6 +68,9 @@ pub struct Deployment {
     /// Found out again after a restart: the apps that are not yet as this step
     /// wants them.
     pub open: BTreeSet<PathId>,
+    /// Not stored: why it could not be rolled back when its time was over, and
+    /// when that was tried.
+    pub kept: Option<(Timestamp, String)>,
 }
 
 impl Deployment {
@@ -85,6 +88,7 @@ impl Deployment {
             since: Timestamp::default(),
             actions,
             open: BTreeSet::new(),
+            kept: None,
         };
         deployment.go_to(0, Timestamp::default());
         deployment

@@ -5,7 +5,7 @@ use crate::pod::{Command, Endpoint, Health, Pod, PodContainer, PodVolume};
 use crate::violations::Violations;
 
 use super::container::one_persistent;
-use super::scheduling::constraint_error;
+use super::scheduling::{constraint_error, timeout};
 use super::{Features, MAX_URI_LENGTH, environment, has_duplicates, not_enabled};
 
 /// The longest name of containers, endpoints and volumes.
@@ -54,6 +54,7 @@ pub fn validate_pod(pod: &Pod, features: Features) -> Result<(), Violations> {
     networks(pod, &mut wrong);
     scheduling(pod, &mut wrong);
     executor(pod, &mut wrong);
+    timeout(pod.deployment_timeout_seconds, &mut wrong);
     wrong.into_result()
 }
 

@@ -26,6 +26,7 @@ pub(super) fn validate(app: &App, wrong: &mut Violations) {
         "/backoffFactor",
         "error.min: must be at least 1",
     );
+    timeout(app.deployment_timeout_seconds, wrong);
     wrong.require(
         !has_duplicates(&app.dependencies),
         "/dependencies",
@@ -47,6 +48,20 @@ pub(super) fn validate(app: &App, wrong: &mut Violations) {
              DCOS_MIGRATION_API_VERSION",
         );
     }
+}
+
+/// The longest time that can be asked for: about thirty years.
+const MAX_SECONDS: u64 = 1_000_000_000;
+
+/// How long deployments may take.
+pub(super) fn timeout(seconds: Option<u64>, wrong: &mut Violations) {
+    wrong.require(
+        seconds.is_none_or(|it| (1..=MAX_SECONDS).contains(&it)),
+        "/deploymentTimeoutSeconds",
+        format!(
+            "must be from 1 to {MAX_SECONDS}; without it deployments take as long as they take"
+        ),
+    );
 }
 
 /// What says how many run, and what says it for every agent.

@@ -6,6 +6,7 @@
 #[path = "../tutorial/client.rs"]
 mod client;
 mod command_line;
+mod deployments;
 mod discovery;
 mod docker;
 mod instance;

@@ -23,6 +23,8 @@ pub(super) struct World {
     /// What the master knows: the tasks, with their agents and states.
     pub(super) tasks: BTreeMap<String, (String, TaskState)>,
     pub(super) events: Vec<Event>,
+    /// What the log told.
+    pub(super) notices: Vec<String>,
     /// Every call that was made.
     pub(super) calls: Vec<Call>,
     /// Instances that answer health checks with a failure.
@@ -58,6 +60,7 @@ impl World {
             now: Timestamp::from_millis(1_000_000),
             tasks: BTreeMap::new(),
             events: Vec::new(),
+            notices: Vec::new(),
             calls: Vec::new(),
             sick: BTreeSet::new(),
             launched: Vec::new(),
@@ -117,6 +120,7 @@ impl World {
             replies,
             events,
             probes,
+            notices,
             wake_at,
         } = step(&mut self.state, self.now, input);
         for change in changes {
@@ -130,6 +134,7 @@ impl World {
             .extend(replies.into_iter().map(|(_, reply)| reply));
         self.events.extend(events);
         self.probes.extend(probes);
+        self.notices.extend(notices);
         self.wake_at = wake_at;
         for call in calls {
             self.calls.push(call.clone());

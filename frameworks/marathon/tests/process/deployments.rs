@@ -1,0 +1,69 @@
+//! Deployments that do not come to an end: they say so, and go back.
+
+use serde_json::{Value, json};
+
+use crate::instance::Instance;
+
+/// Waits until an app runs as many instances as it is to, and nothing changes it.
+async fn settled(marathon: &Instance, id: &str) -> Value {
+    let path = format!("/v2/apps{id}");
+    let is_settled = |answer: &Value| {
+        let app = &answer["app"];
+        app["deployments"] == json!([]) && app["tasksRunning"] == app["instances"]
+    };
+    marathon.until(&path, "settled", is_settled).await["app"].clone()
+}
+
+#[tokio::test]
+async fn a_deployment_that_takes_too_long_goes_back_by_itself() {
+    let marathon = Instance::start("--master local");
+    let client = &marathon.client;
+    let body = json!({"id": "/web", "cmd": "sleep 1000", "cpus": 0.1, "mem": 16,
+        "deploymentTimeoutSeconds": 4});
+    let (status, made) = client.request("POST", "/v2/apps", &body).await;
+    assert_eq!(
+        (status, &made["deploymentTimeoutSeconds"]),
+        (201, &json!(4))
+    );
+    let before = settled(&marathon, "/web").await;
+    let (status, change) = client
+        .request("PUT", "/v2/apps/web", &json!({"cpus": 10_000}))
+        .await;
+    assert_eq!(status, 200, "{change}");
+    let (_, changed) = client.get("/v2/apps/web").await;
+    assert_eq!(changed["app"]["cpus"], 10_000);
+    let after = settled(&marathon, "/web").await;
+    assert_eq!(
+        (&after["cpus"], &after["tasksRunning"]),
+        (&json!(0.1), &json!(1))
+    );
+    assert_eq!(after["tasks"][0]["id"], before["tasks"][0]["id"]);
+    let id = change["deploymentId"].as_str().unwrap();
+    let said = marathon.said();
+    let is_told = |line: &String| line.contains(id) && line.contains("rolls it back");
+    assert!(said.iter().any(is_told), "{said:?}");
+    let version = change["version"].as_str().unwrap();
+    let path = format!("/v2/apps/web/versions/{version}");
+    let (status, version) = client.get(&path).await;
+    assert_eq!(
+        (status, &version["deploymentTimeoutSeconds"]),
+        (200, &json!(4))
+    );
+
+    let wrong = json!({"deploymentTimeoutSeconds": 0});
+    let (status, answer) = client.request("PUT", "/v2/apps/web", &wrong).await;
+    assert_eq!(status, 422);
+    assert_eq!(answer["details"][0]["path"], "/deploymentTimeoutSeconds");
+
+    let pod = json!({"id": "/pod", "deploymentTimeoutSeconds": 3, "containers": [{
+        "name": "c", "exec": {"command": {"shell": "sleep 1000"}},
+        "resources": {"cpus": 10_000, "mem": 16},
+    }]});
+    let (status, made) = client.request("POST", "/v2/pods", &pod).await;
+    assert_eq!(
+        (status, &made["deploymentTimeoutSeconds"]),
+        (201, &json!(3))
+    );
+    let is_gone = |pods: &Value| *pods == json!([]);
+    marathon.until("/v2/pods", "empty", is_gone).await;
+}
