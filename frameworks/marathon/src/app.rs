@@ -328,6 +328,19 @@ impl App {
         }
     }
 
+    /// The ports that an instance wants on its host, in the order of its ports:
+    /// 0 is any, and nothing where a port has none on the host.
+    #[must_use]
+    pub fn host_ports(&self) -> Vec<Option<u16>> {
+        if self.has_host_network() {
+            let definitions = self.port_definitions.iter().flatten();
+            let fixed = |port| if self.require_ports { port } else { 0 };
+            definitions.map(|it| Some(fixed(it.port))).collect()
+        } else {
+            self.port_mappings().iter().map(|it| it.host_port).collect()
+        }
+    }
+
     /// How many ports an instance has.
     #[must_use]
     pub fn port_count(&self) -> usize {

@@ -222,6 +222,13 @@ impl Spec {
         self.is_resident() || self.is_everywhere()
     }
 
+    /// Whether there is nowhere but its own place for an instance: a volume is in
+    /// one place only, whoever provides it.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.is_bonding() || self.app().is_some_and(|app| app.has_external_volumes())
+    }
+
     /// Whether one instance runs on every agent that its constraints admit.
     #[must_use]
     pub fn is_everywhere(&self) -> bool {
@@ -252,12 +259,7 @@ impl Spec {
     #[must_use]
     pub fn host_ports(&self) -> Vec<Option<u16>> {
         match self {
-            Self::App(app) if app.has_host_network() => {
-                let definitions = app.port_definitions.iter().flatten();
-                let fixed = |port| if app.require_ports { port } else { 0 };
-                definitions.map(|it| Some(fixed(it.port))).collect()
-            }
-            Self::App(app) => app.port_mappings().iter().map(|it| it.host_port).collect(),
+            Self::App(app) => app.host_ports(),
             Self::Pod(pod) => pod.endpoints().map(|(_, it)| it.host_port).collect(),
         }
     }

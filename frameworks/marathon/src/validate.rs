@@ -4,6 +4,7 @@
 
 mod container;
 mod health;
+mod impossible;
 mod network;
 mod pod;
 mod scheduling;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::app::{App, EnvValue, Limit, Secret};
 use crate::violations::Violations;
 
+pub(crate) use impossible::is_exclusive;
 pub use pod::validate_pod;
 pub use scheduling::OPERATORS;
 
@@ -50,6 +52,7 @@ pub fn validate(app: &App, features: Features) -> Result<(), Violations> {
     network::validate(app, &mut wrong);
     health::validate(app, &mut wrong);
     scheduling::validate(app, &mut wrong);
+    impossible::validate(&app.clone().into(), &impossible::OF_APPS, &mut wrong);
     wrong.into_result()
 }
 

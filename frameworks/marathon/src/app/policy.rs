@@ -40,7 +40,8 @@ impl UpgradeStrategy {
         }
     }
 
-    /// The default of apps that have one instance at most.
+    /// The default of apps that have one instance at most: by their label, or
+    /// because their ports on their only host are taken by the one that there is.
     #[must_use]
     pub fn single() -> Self {
         Self {

@@ -208,10 +208,7 @@ impl Step<'_> {
         if spec.is_everywhere() {
             strategy.maximum_over_capacity = 0.0; // One for each agent.
         }
-        // A volume is in one place only, whoever provides it.
-        let is_alone =
-            spec.is_bonding() || spec.app().is_some_and(|app| app.has_external_volumes());
-        let bounds = rolling::bounds(counts.target, strategy, is_alone);
+        let bounds = rolling::bounds(counts.target, strategy, spec.is_alone());
         let moves = rolling::moves(counts, bounds);
         let surplus = counts.new.saturating_sub(counts.target);
         if surplus > 0 && self.is_sure(spec.id(), &new) {

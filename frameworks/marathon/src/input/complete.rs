@@ -4,6 +4,7 @@ use crate::app::{
     App, HealthProtocol, NetworkMode, PortDefinition, PortMapping, UnreachableStrategy,
     UpgradeStrategy,
 };
+use crate::validate::is_exclusive;
 use crate::violations::Violations;
 
 use super::legacy::mesos_container;
@@ -54,7 +55,8 @@ pub struct Said {
 }
 
 /// Fills in what an app leaves open: names of networks, ports where none are
-/// told, the strategies of apps with volumes, indices of checked ports.
+/// told, the strategies of apps with volumes or in one place, indices of checked
+/// ports.
 ///
 /// # Errors
 ///
@@ -64,12 +66,12 @@ pub fn complete(app: &mut App, said: Said, defaults: &Defaults) -> Result<(), Vi
     networks(app, defaults, &mut wrong);
     ports(app);
     health_checks(app);
-    strategies(app, said);
     for constraint in &mut app.constraints {
         if let Some(operator) = constraint.get_mut(1) {
             *operator = operator.to_uppercase();
         }
     }
+    strategies(app, said);
     wrong.into_result()
 }
 
@@ -142,7 +144,8 @@ fn health_checks(app: &mut App) {
 fn strategies(app: &mut App, said: Said) {
     let is_bound = app.is_resident() || app.has_external_volumes();
     if !said.upgrade_strategy && app.upgrade_strategy == UpgradeStrategy::default() {
-        if app.is_single_instance() {
+        let is_exclusive = is_exclusive(&app.constraints, &app.host_ports());
+        if app.is_single_instance() || (is_exclusive && !is_bound) {
             app.upgrade_strategy = UpgradeStrategy::single();
         } else if is_bound {
             app.upgrade_strategy = UpgradeStrategy::resident();

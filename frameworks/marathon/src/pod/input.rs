@@ -13,9 +13,10 @@ use crate::app::{
 use crate::input::Defaults;
 use crate::path_id::PathId;
 use crate::timestamp::Timestamp;
+use crate::validate::is_exclusive;
 use crate::violations::Violations;
 
-use super::{Backoff, Placement, Pod, PodContainer, PodVolume, Scaling, Scheduling};
+use super::{Backoff, Placement, Pod, PodConstraint, PodContainer, PodVolume, Scaling, Scheduling};
 
 /// A pod's definition as a request has it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -75,6 +76,7 @@ impl PodInput {
             (UpgradeStrategy::default(), UnreachableStrategy::default())
         };
         let scheduling = self.scheduling;
+        let is_said = scheduling.upgrade.is_some();
         let mut pod = Pod {
             id,
             labels: self.labels,
@@ -106,6 +108,12 @@ impl PodInput {
         networks(&mut pod, defaults)?;
         for constraint in &mut pod.scheduling.placement.constraints {
             constraint.operator = constraint.operator.to_uppercase();
+        }
+        let of = &pod.scheduling.placement.constraints;
+        let constraints: Vec<_> = of.iter().map(PodConstraint::parts).collect();
+        let host_ports: Vec<_> = pod.endpoints().map(|(_, it)| it.host_port).collect();
+        if !is_said && !is_resident && is_exclusive(&constraints, &host_ports) {
+            pod.scheduling.upgrade = UpgradeStrategy::single();
         }
         Ok(pod)
     }

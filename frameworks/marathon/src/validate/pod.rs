@@ -6,7 +6,7 @@ use crate::violations::Violations;
 
 use super::container::one_persistent;
 use super::scheduling::{constraint_error, timeout};
-use super::{Features, MAX_URI_LENGTH, environment, has_duplicates, not_enabled};
+use super::{Features, MAX_URI_LENGTH, environment, has_duplicates, impossible, not_enabled};
 
 /// The longest name of containers, endpoints and volumes.
 const MAX_NAME: usize = 63;
@@ -53,6 +53,7 @@ pub fn validate_pod(pod: &Pod, features: Features) -> Result<(), Violations> {
     volumes(pod, &mut wrong);
     networks(pod, &mut wrong);
     scheduling(pod, &mut wrong);
+    impossible::validate(&pod.clone().into(), &impossible::OF_PODS, &mut wrong);
     executor(pod, &mut wrong);
     timeout(pod.deployment_timeout_seconds, &mut wrong);
     wrong.into_result()

@@ -217,3 +217,71 @@ fn what_is_not_enabled_is_refused() {
         assert_eq!(problems(&body, Features::default()), expected);
     }
 }
+
+#[test]
+fn what_could_never_go_on_is_refused_at_once() {
+    let bound = |more: Value| {
+        let mut body = json!({
+            "constraints": [["hostname", "LIKE", "host1.example"]], "requirePorts": true,
+            "portDefinitions": [{"port": 8080}],
+        });
+        for (key, value) in more.as_object().unwrap() {
+            body[key] = value.clone();
+        }
+        problem(body)
+    };
+    assert_eq!(bound(json!({})), "", "the default is one that goes on");
+    let greedy = json!({"minimumHealthCapacity": 1, "maximumOverCapacity": 0});
+    for operator in ["LIKE", "IS", "CLUSTER"] {
+        let constraints = json!([["@hostname", operator, "host1.example"]]);
+        let told = bound(json!({"constraints": constraints, "upgradeStrategy": greedy}));
+        let expected = "/upgradeStrategy/minimumHealthCapacity: must be 0: constraints bind it to \
+            the host host1.example, which has host port 8080 only once, so that the next instance \
+            cannot start before the last has ended";
+        assert_eq!(told, expected);
+    }
+    let rich = json!({"minimumHealthCapacity": 0.1, "maximumOverCapacity": 1});
+    assert!(bound(json!({"upgradeStrategy": rich})).contains("must be 0"));
+    assert!(bound(json!({"instances": 2})).starts_with("/instances: must be 1 at most"));
+    for possible in [
+        json!({"upgradeStrategy": greedy, "instances": 0}),
+        json!({"upgradeStrategy": greedy, "requirePorts": false}),
+        json!({"upgradeStrategy": greedy, "constraints": [["hostname", "LIKE", "host[12]"]]}),
+        json!({"upgradeStrategy": greedy, "constraints": [["hostname", "CLUSTER"]]}),
+        json!({"upgradeStrategy": greedy, "constraints": [["rack", "IS", "r1"]]}),
+        json!({"upgradeStrategy": greedy, "constraints": []}),
+        json!({"upgradeStrategy": {"minimumHealthCapacity": 0, "maximumOverCapacity": 1}}),
+    ] {
+        assert_eq!(bound(possible.clone()), "", "{possible}");
+    }
+    let mapped =
+        json!({"type": "MESOS", "portMappings": [{"containerPort": 80, "hostPort": 8080}]});
+    let mapped = json!({
+        "constraints": [["hostname", "IS", "host1"]], "container": mapped,
+        "networks": [{"mode": "container/bridge"}], "upgradeStrategy": greedy,
+    });
+    assert!(problem(mapped).contains("must be 0"));
+}
+
+#[test]
+fn constraints_that_leave_no_place_are_refused() {
+    let constrained = |constraints: Value, instances: u32| {
+        problem(json!({"constraints": constraints, "instances": instances}))
+    };
+    let none = constrained(
+        json!([["rack", "GROUP_BY"], ["hostname", "MAX_PER", "0"]]),
+        1,
+    );
+    assert_eq!(
+        none,
+        "/constraints(1): MAX_PER 0 leaves no place for any instance"
+    );
+    let unique = json!([["hostname", "UNIQUE"], ["@hostname", "CLUSTER"]]);
+    assert!(constrained(unique.clone(), 2).starts_with("/instances: must be 1 at most"));
+    assert_eq!(constrained(unique, 1), "");
+    let few = json!([["rack", "MAX_PER", "3"], ["rack", "LIKE", "r1"]]);
+    assert!(constrained(few.clone(), 4).starts_with("/instances: must be 3 at most"));
+    assert_eq!(constrained(few, 3), "");
+    let other = json!([["hostname", "UNIQUE"], ["rack", "IS", "r1"]]);
+    assert_eq!(constrained(other, 9), "");
+}

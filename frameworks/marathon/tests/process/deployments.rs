@@ -67,3 +67,43 @@ async fn a_deployment_that_takes_too_long_goes_back_by_itself() {
     let is_gone = |pods: &Value| *pods == json!([]);
     marathon.until("/v2/pods", "empty", is_gone).await;
 }
+
+#[tokio::test]
+async fn what_could_never_be_upgraded_is_refused_and_the_default_can_be() {
+    let marathon = Instance::start("--master local");
+    let client = &marathon.client;
+    let probe = json!({"id": "/probe", "cmd": "sleep 1000", "cpus": 0.1, "mem": 16});
+    client.request("POST", "/v2/apps", &probe).await;
+    let probe = settled(&marathon, "/probe").await;
+    let (host, port) = (&probe["tasks"][0]["host"], &probe["tasks"][0]["ports"][0]);
+    client
+        .request("DELETE", "/v2/apps/probe", &json!(null))
+        .await;
+    let is_gone = |apps: &Value| apps["apps"] == json!([]);
+    marathon.until("/v2/apps", "empty", is_gone).await;
+
+    let body = json!({"id": "/web", "cmd": "sleep 1000", "cpus": 0.1, "mem": 16,
+        "constraints": [["hostname", "LIKE", host]], "requirePorts": true,
+        "portDefinitions": [{"port": port}], "env": {"K": "one"}});
+    let mut greedy = body.clone();
+    greedy["upgradeStrategy"] = json!({"minimumHealthCapacity": 1, "maximumOverCapacity": 0});
+    let (status, answer) = client.request("POST", "/v2/apps", &greedy).await;
+    assert_eq!(status, 422, "{answer}");
+    let detail = &answer["details"][0];
+    assert_eq!(detail["path"], "/upgradeStrategy/minimumHealthCapacity");
+    let error = detail["errors"][0].as_str().unwrap();
+    assert!(
+        error.starts_with("must be 0: constraints bind it"),
+        "{error}"
+    );
+
+    let (status, made) = client.request("POST", "/v2/apps", &body).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(made["upgradeStrategy"]["minimumHealthCapacity"], 0);
+    let before = settled(&marathon, "/web").await;
+    let change = json!({"env": {"K": "two"}});
+    client.request("PUT", "/v2/apps/web", &change).await;
+    let after = settled(&marathon, "/web").await;
+    assert_ne!(before["tasks"][0]["id"], after["tasks"][0]["id"]);
+    assert_eq!(before["tasks"][0]["ports"], after["tasks"][0]["ports"]);
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use mesos_sdk::v1::TaskState;
 use serde_json::{Value, json};
 
+use crate::app::UpgradeStrategy;
 use crate::deployment::Action;
 use crate::input::read;
 use crate::instance::Condition;
@@ -61,6 +62,25 @@ fn variable<'a>(task: &'a mesos_sdk::v1::TaskInfo, name: &str) -> Option<&'a str
     let variables = command.environment.as_ref().unwrap().variables.iter();
     let mut named = variables.filter(|variable| variable.name == name);
     named.next().and_then(|variable| variable.value.as_deref())
+}
+
+#[test]
+fn one_that_has_a_port_of_one_host_goes_before_the_next_comes() {
+    let mut world = World::new();
+    let mut body = pod("/pod", 1);
+    body["containers"][0]["endpoints"][0]["hostPort"] = json!(31_005);
+    let constraints = json!([{"fieldName": "hostname", "operator": "is", "value": "host1"}]);
+    body["scheduling"] = json!({"placement": {"constraints": constraints}});
+    try_create(&mut world, &body).unwrap();
+    let made = world.state.root.pod(&"/pod".parse().unwrap()).unwrap();
+    assert_eq!(made.scheduling.upgrade, UpgradeStrategy::single());
+    world.settle();
+    body["scheduling"]["upgrade"] = json!({"minimumHealthCapacity": 1, "maximumOverCapacity": 1});
+    let Reply::Refused(Refusal::Invalid(wrong)) = update(&mut world, "/pod", &body) else {
+        panic!("not refused");
+    };
+    let at = "/scheduling/upgrade/minimumHealthCapacity";
+    assert_eq!(wrong.details()[0].path, at, "{wrong}");
 }
 
 #[test]
