@@ -159,6 +159,9 @@ impl Step<'_> {
         self.touched.extend(apps);
         let specs: Vec<_> = self.state.root.specs().map(|it| it.id().clone()).collect();
         self.touched.extend(specs);
+        // Some have neither instances nor a definition left, and yet their
+        // deployment waits for it to be seen.
+        self.touched.extend(self.state.changing.keys().cloned());
     }
 
     /// What became of instances is heard when they are reconciled.

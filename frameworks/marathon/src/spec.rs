@@ -210,6 +210,34 @@ impl Spec {
             pod => pod.scheduling.unreachable_strategy)
     }
 
+    /// How long it takes at most until health checks say something of an instance
+    /// that has begun to run.
+    #[must_use]
+    pub fn known_in(&self) -> Duration {
+        let checks: Vec<[u64; 3]> = match self {
+            Self::App(app) => {
+                let checks = app.health_checks.iter();
+                let times = checks.map(|it| {
+                    let first = it.delay_seconds.max(it.grace_period_seconds);
+                    [first, it.interval_seconds, it.timeout_seconds]
+                });
+                times.collect()
+            }
+            Self::Pod(pod) => {
+                let containers = pod.containers.iter();
+                let checks = containers.filter_map(|it| it.health_check.as_ref());
+                let times = checks.map(|it| {
+                    let first = it.delay_seconds.max(it.grace_period_seconds);
+                    [first, it.interval_seconds, it.timeout_seconds]
+                });
+                times.collect()
+            }
+        };
+        let sum = |times: [u64; 3]| times.into_iter().fold(0, u64::saturating_add);
+        let times = checks.into_iter().map(sum);
+        Duration::from_secs(times.max().unwrap_or_default())
+    }
+
     /// Whether its instances keep volumes when their tasks end.
     #[must_use]
     pub fn is_resident(&self) -> bool {

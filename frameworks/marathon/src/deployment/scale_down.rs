@@ -31,17 +31,38 @@ pub enum Stage {
     Starting,
     /// Running, and its health checks fail.
     Unhealthy,
-    /// Running.
+    /// Running, and its health checks have yet to say something.
+    Unknown,
+    /// Running, and well.
     Running,
 }
 
-/// The ids of those that go, in the order in which they do: out of the fullest
-/// groups of `GROUP_BY` first, then those that serve least, then the youngest or
-/// oldest.
+impl Stage {
+    /// Whether it is there at all, so that others are spread beside it.
+    fn is_there(self) -> bool {
+        self > Self::Unreachable
+    }
+
+    /// Whether such a one may go where so many are well, and so many are to be.
+    fn may_go(self, well: usize, least: usize) -> bool {
+        match self {
+            Self::Running => well > least,
+            // It may be one of those that are needed.
+            Self::Unknown => well >= least,
+            _ => true,
+        }
+    }
+}
+
+/// The ids of those that go, in the order in which they do: whoever is not there
+/// any more, then out of the fullest groups of `GROUP_BY`, then those that serve
+/// least, then the youngest or oldest. Fewer than so many go where fewer than
+/// `least` would stay that are well.
 pub fn choose<Id: Clone + Ord>(
     mut candidates: Vec<Candidate<Id>>,
     count: usize,
     selection: KillSelection,
+    least: usize,
 ) -> Vec<Id> {
     candidates.sort_by(|left, right| {
         let age = match selection {
@@ -52,26 +73,38 @@ pub fn choose<Id: Clone + Ord>(
         stage.then(age).then_with(|| left.id.cmp(&right.id))
     });
     let mut sizes = sizes(&candidates);
+    let is_well = |candidate: &&Candidate<Id>| candidate.stage == Stage::Running;
+    let mut well = candidates.iter().filter(is_well).count();
     let mut chosen = Vec::new();
-    while chosen.len() < count && !candidates.is_empty() {
+    while chosen.len() < count {
         let fullness = |candidate: &Candidate<Id>| {
             let groups = candidate.groups.iter().enumerate();
-            groups
-                .map(|(field, value)| sizes[&(field, value.clone())])
-                .collect::<Vec<_>>()
+            let fullness = groups.map(|(field, value)| {
+                let size = sizes.get(&(field, value.clone()));
+                size.copied().unwrap_or_default()
+            });
+            (!candidate.stage.is_there(), fullness.collect::<Vec<_>>())
         };
         // The first of the fullest: the order within them is the one above.
-        let mut best = 0;
-        let mut fullest = fullness(&candidates[0]);
-        for (index, candidate) in candidates.iter().enumerate().skip(1) {
+        let mut best = None;
+        for (index, candidate) in candidates.iter().enumerate() {
+            if !candidate.stage.may_go(well, least) {
+                continue;
+            }
             let fullness = fullness(candidate);
-            if fullness > fullest {
-                (best, fullest) = (index, fullness);
+            if best.as_ref().is_none_or(|(_, fullest)| fullness > *fullest) {
+                best = Some((index, fullness));
             }
         }
+        let Some((best, _)) = best else {
+            break;
+        };
         let candidate = candidates.remove(best);
+        well -= usize::from(candidate.stage == Stage::Running);
         for (field, value) in candidate.groups.iter().enumerate() {
-            if let Some(size) = sizes.get_mut(&(field, value.clone())) {
+            if let Some(size) = sizes.get_mut(&(field, value.clone()))
+                && candidate.stage.is_there()
+            {
                 *size -= 1;
             }
         }
@@ -82,7 +115,7 @@ pub fn choose<Id: Clone + Ord>(
 
 fn sizes<Id>(candidates: &[Candidate<Id>]) -> BTreeMap<(usize, String), usize> {
     let mut sizes = BTreeMap::new();
-    for candidate in candidates {
+    for candidate in candidates.iter().filter(|it| it.stage.is_there()) {
         for (field, value) in candidate.groups.iter().enumerate() {
             *sizes.entry((field, value.clone())).or_default() += 1;
         }
@@ -111,11 +144,11 @@ mod tests {
             candidate(3, Stage::Staging, &[]),
             candidate(4, Stage::Unreachable, &[]),
         ];
-        let youngest = choose(all.clone(), 3, KillSelection::YoungestFirst);
+        let youngest = choose(all.clone(), 3, KillSelection::YoungestFirst, 0);
         assert_eq!(youngest, [4, 3, 2]);
-        let oldest = choose(all.clone(), 3, KillSelection::OldestFirst);
+        let oldest = choose(all.clone(), 3, KillSelection::OldestFirst, 0);
         assert_eq!(oldest, [4, 3, 1]);
-        assert_eq!(choose(all, 9, KillSelection::OldestFirst).len(), 4);
+        assert_eq!(choose(all, 9, KillSelection::OldestFirst, 0).len(), 4);
     }
 
     #[test]
@@ -127,7 +160,33 @@ mod tests {
             candidate(4, Stage::Staging, &["b"]),
             candidate(5, Stage::Running, &["b"]),
         ];
-        let gone = choose(all, 3, KillSelection::YoungestFirst);
+        let gone = choose(all, 3, KillSelection::YoungestFirst, 0);
         assert_eq!(gone, [3, 4, 2]);
+    }
+
+    #[test]
+    fn whoever_is_out_of_reach_goes_before_groups_are_made_even() {
+        let all = vec![
+            candidate(1, Stage::Running, &["a"]),
+            candidate(2, Stage::Running, &["a"]),
+            candidate(3, Stage::Unreachable, &["b"]),
+            candidate(4, Stage::Unreachable, &["b"]),
+        ];
+        let gone = choose(all, 2, KillSelection::YoungestFirst, 0);
+        assert_eq!(gone, [4, 3]);
+    }
+
+    #[test]
+    fn so_many_stay_as_are_known_to_be_well() {
+        let all = vec![
+            candidate(1, Stage::Running, &["a"]),
+            candidate(2, Stage::Running, &["a"]),
+            candidate(3, Stage::Unknown, &["b"]),
+            candidate(4, Stage::Unhealthy, &["b"]),
+        ];
+        let gone = |count, least| choose(all.clone(), count, KillSelection::OldestFirst, least);
+        assert_eq!(gone(2, 0), [4, 1]);
+        assert_eq!(gone(2, 2), [4, 3], "though groups are not even then");
+        assert_eq!(gone(3, 3), [4], "the others may be needed");
     }
 }

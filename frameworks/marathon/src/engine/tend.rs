@@ -117,7 +117,8 @@ impl Step<'_> {
         if active > wanted {
             let those = self.those(spec.id(), Instance::is_active);
             if self.is_sure(spec.id(), &those) {
-                for id in self.chosen(spec, &those, active - wanted) {
+                let least = rolling::bounds(wanted, spec.upgrade_strategy(), false).0;
+                for id in self.chosen(spec, &those, active - wanted, least) {
                     self.end(&id);
                 }
             }
@@ -212,7 +213,9 @@ impl Step<'_> {
         let moves = rolling::moves(counts, bounds);
         let surplus = counts.new.saturating_sub(counts.target);
         if surplus > 0 && self.is_sure(spec.id(), &new) {
-            for id in self.chosen(spec, &new, surplus) {
+            let old = counts.old.healthy - moves.kill.healthy;
+            let least = bounds.0.saturating_sub(old);
+            for id in self.chosen(spec, &new, surplus, least) {
                 self.end(&id);
             }
         }
@@ -223,7 +226,7 @@ impl Step<'_> {
         } = moves.kill;
         for (place, count) in [(0, unhealthy), (1, unknown), (2, healthy)] {
             let those = old.remove(&place).unwrap_or_default();
-            for id in self.chosen(spec, &those, count) {
+            for id in self.chosen(spec, &those, count, 0) {
                 self.end(&id);
             }
         }
@@ -248,8 +251,15 @@ impl Step<'_> {
         self.now >= due
     }
 
-    /// Those that go when so many are to go.
-    fn chosen(&self, spec: &Spec, those: &[Arc<Instance>], count: usize) -> Vec<InstanceId> {
+    /// Those that go when so many are to go, and so many that are well are to
+    /// stay.
+    fn chosen(
+        &mut self,
+        spec: &Spec,
+        those: &[Arc<Instance>],
+        count: usize,
+        least: usize,
+    ) -> Vec<InstanceId> {
         if count == 0 {
             return Vec::new();
         }
@@ -260,38 +270,59 @@ impl Step<'_> {
             .filter_map(|constraint| constraint.first())
             .map(String::as_str)
             .collect();
-        let candidates = those.iter().map(|instance| Candidate {
-            id: instance.id.clone(),
-            stage: match instance.condition {
-                _ if self.state.unconfirmed.contains(&instance.id) => Stage::Unreachable,
-                Condition::Killing => Stage::Ending,
-                Condition::Unreachable | Condition::UnreachableInactive => Stage::Unreachable,
-                Condition::Scheduled | Condition::Provisioned | Condition::Staging => {
-                    Stage::Staging
+        let running: Vec<Stage> = those.iter().map(|it| self.stage_of_running(it)).collect();
+        let candidates = those
+            .iter()
+            .zip(running)
+            .map(|(instance, running)| Candidate {
+                id: instance.id.clone(),
+                stage: match instance.condition {
+                    _ if self.state.unconfirmed.contains(&instance.id) => Stage::Unreachable,
+                    Condition::Killing => Stage::Ending,
+                    Condition::Unreachable | Condition::UnreachableInactive => Stage::Unreachable,
+                    Condition::Scheduled | Condition::Provisioned | Condition::Staging => {
+                        Stage::Staging
+                    }
+                    Condition::Starting => Stage::Starting,
+                    Condition::Running => running,
+                    // Part of it has ended, and the rest is about to.
+                    _ => Stage::Ending,
+                },
+                staged_at: instance
+                    .place
+                    .as_ref()
+                    .map_or(instance.since, |place| place.staged_at),
+                groups: fields
+                    .iter()
+                    .map(|field| {
+                        let place = instance.place.as_ref();
+                        place
+                            .and_then(|place| place.value(field))
+                            .unwrap_or_default()
+                    })
+                    .collect(),
+            });
+        scale_down::choose(candidates.collect(), count, spec.kill_selection(), least)
+    }
+
+    /// What is known of an instance that runs. Of whom nothing is known though
+    /// its checks had their time, they say nothing good.
+    fn stage_of_running(&mut self, instance: &Instance) -> Stage {
+        match self.wellness(instance) {
+            Wellness::Healthy => Stage::Running,
+            Wellness::Unhealthy => Stage::Unhealthy,
+            Wellness::Unknown => {
+                let since = instance.started_at().unwrap_or(instance.since);
+                let since = since.max(self.state.subscribed_at);
+                let spec = self.state.definition_of(instance);
+                let due = since.after(spec.map(Spec::known_in).unwrap_or_default());
+                if self.now >= due {
+                    return Stage::Unhealthy;
                 }
-                Condition::Starting => Stage::Starting,
-                Condition::Running if self.wellness(instance) == Wellness::Unhealthy => {
-                    Stage::Unhealthy
-                }
-                Condition::Running => Stage::Running,
-                // Part of it has ended, and the rest is about to.
-                _ => Stage::Ending,
-            },
-            staged_at: instance
-                .place
-                .as_ref()
-                .map_or(instance.since, |place| place.staged_at),
-            groups: fields
-                .iter()
-                .map(|field| {
-                    let place = instance.place.as_ref();
-                    place
-                        .and_then(|place| place.value(field))
-                        .unwrap_or_default()
-                })
-                .collect(),
-        });
-        scale_down::choose(candidates.collect(), count, spec.kill_selection())
+                self.look_again(&instance.app, due);
+                Stage::Unknown
+            }
+        }
     }
 
     /// Instances whose agent is out of reach for too long.

@@ -23,13 +23,15 @@ pub(crate) struct Shown {
     pub(crate) mark: String,
     pub(crate) instances: usize,
     pub(crate) version: i64,
+    /// When somebody last wanted another number of it, or a restart.
+    pub(crate) scaled_at: i64,
 }
 
 /// A deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Deploying {
     pub(crate) step: usize,
-    pub(crate) actions: BTreeSet<(String, Kind)>,
+    pub(crate) steps: Vec<BTreeSet<(String, Kind)>>,
 }
 
 impl View {
@@ -50,29 +52,37 @@ impl View {
                 .collect(),
             deployments: deployments
                 .map(|(id, deployment)| {
-                    let actions = deployment.plan.steps.iter().flatten();
-                    let actions = actions.map(|action| (action.id.to_string(), action.kind));
-                    let step = deployment.step;
-                    let actions = actions.collect();
-                    (id.clone(), Deploying { step, actions })
+                    let steps = deployment.plan.steps.iter().map(|actions| {
+                        let actions = actions.iter();
+                        let actions = actions.map(|it| (it.id.to_string(), it.kind));
+                        actions.collect()
+                    });
+                    let (step, steps) = (deployment.step, steps.collect());
+                    (id.clone(), Deploying { step, steps })
                 })
                 .collect(),
         }
     }
 
-    /// Whether all instances of an app are being replaced.
+    /// Whether all instances of an app are being replaced now: its turn has come,
+    /// and is not over.
     pub(crate) fn is_replaced(&self, app: &str) -> bool {
-        self.has_action(app, |kind| kind == Kind::Restart)
+        let deployments = self.deployments.values();
+        let mut now = deployments.filter_map(|it| it.steps.get(it.step)).flatten();
+        now.any(|(other, kind)| other == app && *kind == Kind::Restart)
     }
 
     /// Whether an app is being changed.
     pub(crate) fn is_deployed(&self, app: &str) -> bool {
-        self.has_action(app, |_| true)
+        let mut deployments = self.deployments.values();
+        deployments.any(|it| it.apps().any(|other| other == app))
     }
+}
 
-    fn has_action(&self, app: &str, is_it: impl Fn(Kind) -> bool) -> bool {
-        let mut actions = self.deployments.values().flat_map(|it| &it.actions);
-        actions.any(|(other, kind)| other == app && is_it(*kind))
+impl Deploying {
+    /// The apps that it changes.
+    pub(crate) fn apps(&self) -> impl Iterator<Item = &String> {
+        self.steps.iter().flatten().map(|(app, _)| app)
     }
 }
 
@@ -86,6 +96,7 @@ impl Shown {
             mark,
             instances: app.instances as usize,
             version: app.version.as_millis(),
+            scaled_at: app.version_info.last_scaling_at.as_millis(),
         }
     }
 }

@@ -334,3 +334,18 @@ fn a_stuck_deployment_can_be_forced_aside() {
         1
     );
 }
+
+#[test]
+fn what_left_nothing_behind_keeps_no_deployment_waiting_after_a_failover() {
+    let mut world = World::new();
+    let app =
+        |id: &str, instances: u32| json!({"id": id, "cmd": "sleep 100", "instances": instances});
+    let apps = json!({"apps": [app("x", 1), app("y", 0)]});
+    world.put_group("/g", apps).unwrap();
+    world.settle();
+    world.put_group("/g", json!({"apps": []})).unwrap();
+    assert_eq!(world.state.deployments.len(), 1);
+    world.restart();
+    world.settle();
+    assert!(world.tasks.is_empty() && world.state.deployments.is_empty());
+}

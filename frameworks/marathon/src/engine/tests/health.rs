@@ -97,3 +97,47 @@ fn where_there_is_nobody_else_to_ask_the_silent_are_replaced() {
     live(&mut world, 60);
     assert!(world.running("/a").iter().all(|it| it.id != first));
 }
+
+#[test]
+fn of_too_many_those_stay_that_are_known_to_be_well() {
+    let mut world = World::new();
+    let mut app = checked("/web", 2);
+    app["killSelection"] = json!("OLDEST_FIRST");
+    world.create(app);
+    live(&mut world, 30);
+    let old: Vec<_> = world.running("/web").into_iter().map(|it| it.id).collect();
+    let update = |world: &mut World, instances: u32| {
+        world
+            .try_update("/web", json!({"instances": instances}), true)
+            .unwrap();
+    };
+    update(&mut world, 3);
+    world.offer();
+    world.go_on();
+    assert_eq!(world.running("/web").len(), 3);
+    update(&mut world, 2);
+    while world.go_on() {}
+    let left: Vec<_> = world.running("/web").into_iter().map(|it| it.id).collect();
+    assert_eq!(left, old, "nobody has asked the third yet");
+}
+
+#[test]
+fn nobody_goes_who_may_be_needed_until_it_is_known() {
+    let mut world = World::new();
+    world.create(checked("/web", 3));
+    live(&mut world, 30);
+    world.restart();
+    world.update("/web", json!({"instances": 2}));
+    while world.go_on() {}
+    assert_eq!(world.running("/web").len(), 3);
+    live(&mut world, 10);
+    assert_eq!(world.running("/web").len(), 2);
+    // Those that never say anything hold nobody up for ever.
+    world.restart();
+    world.update("/web", json!({"instances": 1}));
+    for _ in 0..5 {
+        world.pass(Duration::from_secs(20));
+        while world.go_on() {}
+    }
+    assert_eq!(world.running("/web").len(), 1);
+}
