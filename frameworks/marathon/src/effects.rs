@@ -54,9 +54,18 @@ pub struct Effects {
     /// What is to be found out.
     pub probes: Vec<Probe>,
     /// What the log tells.
-    pub notices: Vec<String>,
+    pub notices: Vec<Notice>,
     /// When to step again though nothing happens.
     pub wake_at: Option<Timestamp>,
+}
+
+/// What the log tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// So it is.
+    Info(String),
+    /// So it should not be.
+    Warning(String),
 }
 
 /// What the master is told.

@@ -16,6 +16,9 @@ mod resident;
 mod task;
 mod tend;
 mod update;
+mod waits;
+
+pub use waits::{Reason, Wait, waits};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -84,6 +87,7 @@ impl<'a> Step<'a> {
         self.carry_on();
         self.roll_back_overdue();
         self.launch();
+        self.log_waits();
         self.effects.wake_at = self.next_wake();
     }
 }
@@ -296,7 +300,11 @@ impl Step<'_> {
         let again = asked.map(|asked| asked.after(self.offer_patience()));
         let again = again.filter(|_| self.state.master.is_some());
         let overdue = self.next_overdue();
-        [timers, next, again, overdue].into_iter().flatten().min()
+        let logged = self.next_log();
+        [timers, next, again, overdue, logged]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -19,6 +19,7 @@ use mesos_service::run::{self, Begin, Ended, Leading, Plan, RunError};
 use mesos_service::store::{Schema, StoreError};
 
 use crate::api::{About, Api};
+use crate::effects::Notice;
 use crate::machine::{Action, Marathon};
 use crate::state::{InvalidEntity, Settings, State};
 
@@ -180,7 +181,8 @@ impl Joins {
                 match action {
                     Action::Call(call) => caller.call(call),
                     Action::Probe(probe) => prober.probe(probe),
-                    Action::Log(notice) => tracing::warn!("{notice}"),
+                    Action::Log(Notice::Info(text)) => tracing::info!("{text}"),
+                    Action::Log(Notice::Warning(text)) => tracing::warn!("{text}"),
                     Action::Tell(event) => events.publish(event.kind, &event.data.to_string()),
                 }
             },

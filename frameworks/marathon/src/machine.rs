@@ -4,7 +4,7 @@
 use mesos_sdk::v1;
 use mesos_service::event_loop::{self, Machine, RequestId};
 
-use crate::effects::{Call, Effects, Event, Input, Probe};
+use crate::effects::{Call, Effects, Event, Input, Notice, Probe};
 use crate::engine::{settle, take_in};
 use crate::request::{Reply, Request};
 use crate::state::State;
@@ -47,7 +47,7 @@ pub enum Action {
     /// Everybody is told.
     Tell(Event),
     /// The log tells it.
-    Log(String),
+    Log(Notice),
 }
 
 impl Marathon {

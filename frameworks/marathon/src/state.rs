@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use mesos_sdk::v1;
 
-use crate::instance::{Instance, InstanceId};
+use crate::instance::{Condition, Instance, InstanceId};
 use crate::launch_delay::LaunchDelay;
 use crate::path_id::PathId;
-use crate::probes::Probes;
+use crate::probes::{Probes, Wellness};
 use crate::queue::Queue;
 use crate::root::Root;
 use crate::spec::Spec;
@@ -143,6 +143,30 @@ impl State {
     pub fn definition_of(&self, instance: &Instance) -> Option<&Spec> {
         let versions = self.versions.get(&instance.app)?;
         versions.get(&instance.version)
+    }
+
+    /// How well an instance does, as far as is known.
+    #[must_use]
+    pub fn wellness(&self, instance: &Instance) -> Wellness {
+        if instance.condition != Condition::Running {
+            return Wellness::Unhealthy;
+        }
+        if self.unconfirmed.contains(&instance.id) {
+            return Wellness::Unknown;
+        }
+        let Some(spec) = self.definition_of(instance) else {
+            return Wellness::Healthy;
+        };
+        self.probes.wellness(instance, spec)
+    }
+
+    /// Whether the readiness check of its app is content; without one, it is.
+    #[must_use]
+    pub fn is_ready(&self, instance: &Instance) -> bool {
+        let app = self.definition_of(instance).and_then(Spec::app);
+        let has_check = app.is_some_and(|app| !app.readiness_checks.is_empty());
+        let readiness = self.probes.readiness.get(&instance.id);
+        !has_check || readiness.is_some_and(|readiness| readiness.is_ready)
     }
 
     /// The roles that the framework is in: that of the flags, and those of

@@ -5,6 +5,7 @@ use mesos_sdk::placement::ReasonKind;
 use mesos_service::http::{Request as Http, Response};
 use serde_json::{Value, json};
 
+use crate::engine::{Reason, Wait, waits};
 use crate::path_id::PathId;
 use crate::queue::Waiting;
 use crate::request::{Reply, Request};
@@ -18,12 +19,22 @@ use super::{Answered, Api, errors, path};
 
 pub(super) async fn list(api: Api, request: Http) -> Answered {
     let page = Page::read(&request)?;
+    let has_waits = request.query.all("embed").any(|it| it == "waits");
     let all = api
         .look(move |state| {
-            let shown = page.cut(state.deployments.values());
-            shown
-                .map(|it| show::deployment(state, it))
-                .collect::<Vec<Value>>()
+            let shown = page.cut(state.deployments.values()).map(|deployment| {
+                let mut shown = show::deployment(state, deployment);
+                if has_waits {
+                    let waits = waits(state, deployment, now()).into_iter();
+                    let waits = waits.map(|it| wait(state, it));
+                    shown["waits"] = waits.collect::<Vec<Value>>().into();
+                    if let Some(deadline) = deployment.plan.deadline {
+                        shown["deadline"] = json!(deadline);
+                    }
+                }
+                shown
+            });
+            shown.collect::<Vec<Value>>()
         })
         .await?;
     Ok(Response::ok(&all).tagged())
@@ -51,12 +62,52 @@ pub(super) async fn queue(api: Api, _: Http) -> Answered {
     Ok(Response::ok(&json!({"queue": queue})).tagged())
 }
 
+fn wait(state: &State, wait: Wait) -> Value {
+    let mut shown = json!({
+        "reason": wait.reason,
+        "instances": wait.instances,
+        "message": wait.message,
+    });
+    if let Some(until) = wait.until {
+        shown["until"] = json!(until);
+    }
+    if let Some(id) = wait.id {
+        let waiting = state.queue.waiting.get(&id);
+        if let Some(waiting) = waiting.filter(|_| wait.reason == Reason::Offers) {
+            shown["processedOffersSummary"] = summary(waiting);
+        }
+        let is_pod = state.root.pod(&id).is_some();
+        shown[if is_pod { "pod" } else { "app" }] = json!(id);
+    }
+    shown
+}
+
 fn entry(state: &State, id: &PathId, waiting: &Waiting, now: Timestamp) -> Option<Value> {
     let spec = state.root.spec(id)?;
     let instances = state.instances_of(id);
     let count = instances.filter(|it| !it.is_launched()).count();
     let until = state.delays.get(id).map(|delay| delay.until());
     let left = until.map_or(0, |until| until.since(now).as_secs());
+    let shown = match spec {
+        Spec::App(app) => show::app(state, app, Embed::default(), now),
+        Spec::Pod(pod) => show::pod(pod),
+    };
+    let mut entry = json!({
+        "count": count,
+        "delay": {"timeLeftSeconds": left, "overdue": left == 0},
+        "since": waiting.since,
+        "processedOffersSummary": summary(waiting),
+        spec.kind(): shown,
+    });
+    // Clients from before roles know nothing of them, and need not.
+    if spec.role() != "*" {
+        entry["role"] = json!(spec.role());
+    }
+    Some(entry)
+}
+
+/// What became of the offers that were looked at.
+fn summary(waiting: &Waiting) -> Value {
     let funnel = waiting.last.funnel();
     let last: Vec<Value> = funnel
         .iter()
@@ -93,22 +144,7 @@ fn entry(state: &State, id: &PathId, waiting: &Waiting, now: Timestamp) -> Optio
     if let Some(at) = waiting.last_unused_at {
         summary["lastUnusedOfferAt"] = json!(at);
     }
-    let shown = match spec {
-        Spec::App(app) => show::app(state, app, Embed::default(), now),
-        Spec::Pod(pod) => show::pod(pod),
-    };
-    let mut entry = json!({
-        "count": count,
-        "delay": {"timeLeftSeconds": left, "overdue": left == 0},
-        "since": waiting.since,
-        "processedOffersSummary": summary,
-        spec.kind(): shown,
-    });
-    // Clients from before roles know nothing of them, and need not.
-    if spec.role() != "*" {
-        entry["role"] = json!(spec.role());
-    }
-    Some(entry)
+    summary
 }
 
 pub(super) async fn reset_delay(api: Api, request: Http) -> Answered {

@@ -3,6 +3,7 @@
 //! is remembered in between.
 
 use crate::app::UpgradeStrategy;
+use crate::spec::Spec;
 
 /// What there is of an app that is being replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +107,16 @@ pub fn bounds(target: usize, strategy: UpgradeStrategy, is_resident: bool) -> (u
         (true, true) => (min.saturating_sub(1), max),
         (false, _) => (min, max),
     }
+}
+
+/// The same for an app or pod that is to have so many.
+#[must_use]
+pub fn bounds_of(spec: &Spec, target: usize) -> (usize, usize) {
+    let mut strategy = spec.upgrade_strategy();
+    if spec.is_everywhere() {
+        strategy.maximum_over_capacity = 0.0; // One for each agent.
+    }
+    bounds(target, strategy, spec.is_alone())
 }
 
 /// What may be done now so that never fewer than `min` are healthy nor more than

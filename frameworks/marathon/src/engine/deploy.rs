@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::deployment::{Action, Kind, Plan};
 use crate::path_id::PathId;
 use crate::spec::Spec;
-use crate::state::Change;
+use crate::state::{Change, State};
 
 use super::Step;
 
@@ -56,29 +56,8 @@ impl Step<'_> {
         self.change(Change::Progress(id.to_owned(), None));
     }
 
-    /// What is to become of an app, as far as deployments have come.
     pub(super) fn aim(&self, app: &PathId) -> Aim {
-        let Some(deployment) = self.state.deployment_of(app) else {
-            return match self.state.root.spec(app) {
-                Some(spec) => Aim::Scale(spec.clone()),
-                None => Aim::Stop,
-            };
-        };
-        let change = &deployment.plan.changes[app];
-        let actions = deployment.actions_of(app);
-        let now = actions.iter().find(|(step, _)| *step == deployment.step);
-        let is_ahead = actions.iter().any(|(step, _)| *step > deployment.step);
-        match (now.map(|(_, kind)| *kind), &change.from, &change.to) {
-            (Some(Kind::Start), ..) => Aim::Nothing,
-            (Some(Kind::Restart), _, Some(to)) => Aim::Replace(to.clone()),
-            (Some(Kind::Scale), _, Some(to)) => Aim::Scale(to.clone()),
-            (Some(_), ..) => Aim::Stop,
-            // Its turn is yet to come: until then it is what it was.
-            (None, Some(from), _) if is_ahead => Aim::Scale(from.clone()),
-            (None, None, _) if is_ahead => Aim::Nothing,
-            (None, _, Some(to)) => Aim::Scale(to.clone()),
-            (None, _, None) => Aim::Stop,
-        }
+        self.state.aim(app)
     }
 
     /// An app is as its deployment's step wants it.
@@ -128,6 +107,33 @@ impl Step<'_> {
                     json!({"id": id, "plan": plan_json(&plan)}),
                 );
             }
+        }
+    }
+}
+
+impl State {
+    /// What is to become of an app, as far as deployments have come.
+    pub(super) fn aim(&self, app: &PathId) -> Aim {
+        let Some(deployment) = self.deployment_of(app) else {
+            return match self.root.spec(app) {
+                Some(spec) => Aim::Scale(spec.clone()),
+                None => Aim::Stop,
+            };
+        };
+        let change = &deployment.plan.changes[app];
+        let actions = deployment.actions_of(app);
+        let now = actions.iter().find(|(step, _)| *step == deployment.step);
+        let is_ahead = actions.iter().any(|(step, _)| *step > deployment.step);
+        match (now.map(|(_, kind)| *kind), &change.from, &change.to) {
+            (Some(Kind::Start), ..) => Aim::Nothing,
+            (Some(Kind::Restart), _, Some(to)) => Aim::Replace(to.clone()),
+            (Some(Kind::Scale), _, Some(to)) => Aim::Scale(to.clone()),
+            (Some(_), ..) => Aim::Stop,
+            // Its turn is yet to come: until then it is what it was.
+            (None, Some(from), _) if is_ahead => Aim::Scale(from.clone()),
+            (None, None, _) if is_ahead => Aim::Nothing,
+            (None, _, Some(to)) => Aim::Scale(to.clone()),
+            (None, _, None) => Aim::Stop,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::deployment::Plan;
+use crate::effects::Notice;
 use crate::request::Refusal;
 use crate::state::Deployment;
 use crate::timestamp::Timestamp;
@@ -103,7 +104,7 @@ impl Step<'_> {
         let version = self.version();
         let root = deployment.plan.revert(&self.state.root, version);
         match self.deploy_because(root, version, Cause::Overdue(deadline)) {
-            Ok(made) => self.effects.notices.push(format!(
+            Ok(made) => self.warn(format!(
                 "deployment {id} was not done by {deadline}: {} rolls it back",
                 made.id
             )),
@@ -123,11 +124,15 @@ impl Step<'_> {
         if before.is_some_and(|(_, before)| before == refusal) {
             return;
         }
-        self.effects.notices.push(format!(
+        self.warn(format!(
             "deployment {id} is not done in time and cannot be rolled back: {refusal}"
         ));
         let version = self.state.root.version();
         let data = serde_json::json!({"groupId": "/", "version": version, "reason": refusal});
         self.tell("group_change_failed", data);
+    }
+
+    fn warn(&mut self, text: String) {
+        self.effects.notices.push(Notice::Warning(text));
     }
 }

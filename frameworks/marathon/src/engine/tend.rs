@@ -13,7 +13,7 @@ use crate::instance::{Condition, Goal, Instance, InstanceId};
 use crate::path_id::PathId;
 use crate::probes::Wellness;
 use crate::spec::Spec;
-use crate::state::Change;
+use crate::state::{Change, State};
 use crate::timestamp::Timestamp;
 
 use super::Step;
@@ -49,6 +49,25 @@ pub(super) struct Alike {
 impl Alike {
     pub(super) fn are(self, instance: &Instance) -> bool {
         instance.version == self.version || Some(instance.config) == self.config
+    }
+}
+
+impl State {
+    /// Which instances are as an app or pod is to be.
+    pub(super) fn alike(&self, spec: &Spec) -> Alike {
+        let deployment = self.deployment_of(spec.id());
+        let change = deployment.and_then(|it| it.plan.changes.get(spec.id()));
+        let is_restart = change.is_some_and(|change| match (&change.from, &change.to) {
+            (Some(from), Some(to)) => {
+                let is_it = to.version() == spec.version();
+                is_it && from.needs_restart(to) && from.config() == to.config()
+            }
+            _ => false,
+        });
+        Alike {
+            version: spec.version(),
+            config: (!is_restart).then_some(spec.config()),
+        }
     }
 }
 
@@ -142,19 +161,7 @@ impl Step<'_> {
 
     /// Which instances are as an app or pod is to be.
     pub(super) fn alike(&self, spec: &Spec) -> Alike {
-        let deployment = self.state.deployment_of(spec.id());
-        let change = deployment.and_then(|it| it.plan.changes.get(spec.id()));
-        let is_restart = change.is_some_and(|change| match (&change.from, &change.to) {
-            (Some(from), Some(to)) => {
-                let is_it = to.version() == spec.version();
-                is_it && from.needs_restart(to) && from.config() == to.config()
-            }
-            _ => false,
-        });
-        Alike {
-            version: spec.version(),
-            config: (!is_restart).then_some(spec.config()),
-        }
+        self.state.alike(spec)
     }
 
     /// What waits for an offer to run as it was waits no longer.
@@ -205,11 +212,7 @@ impl Step<'_> {
                 old.entry(place).or_default().push(instance);
             }
         }
-        let mut strategy = spec.upgrade_strategy();
-        if spec.is_everywhere() {
-            strategy.maximum_over_capacity = 0.0; // One for each agent.
-        }
-        let bounds = rolling::bounds(counts.target, strategy, spec.is_alone());
+        let bounds = rolling::bounds_of(spec, counts.target);
         let moves = rolling::moves(counts, bounds);
         let surplus = counts.new.saturating_sub(counts.target);
         if surplus > 0 && self.is_sure(spec.id(), &new) {
@@ -457,26 +460,10 @@ impl Step<'_> {
     }
 
     pub(super) fn wellness(&self, instance: &Instance) -> Wellness {
-        if instance.condition != Condition::Running {
-            return Wellness::Unhealthy;
-        }
-        if self.state.unconfirmed.contains(&instance.id) {
-            return Wellness::Unknown;
-        }
-        let Some(spec) = self.state.definition_of(instance) else {
-            return Wellness::Healthy;
-        };
-        self.state.probes.wellness(instance, spec)
+        self.state.wellness(instance)
     }
 
-    /// Whether the readiness check of its app is content; without one, it is.
     pub(super) fn is_ready(&self, instance: &Instance) -> bool {
-        let has_check = self
-            .state
-            .definition_of(instance)
-            .and_then(Spec::app)
-            .is_some_and(|app| !app.readiness_checks.is_empty());
-        let readiness = self.state.probes.readiness.get(&instance.id);
-        !has_check || readiness.is_some_and(|readiness| readiness.is_ready)
+        self.state.is_ready(instance)
     }
 }

@@ -6,6 +6,7 @@ mod faults;
 mod health;
 mod pods;
 mod resident;
+mod waits;
 mod world;
 
 use serde_json::json;

@@ -71,6 +71,9 @@ pub struct Deployment {
     /// Not stored: why it could not be rolled back when its time was over, and
     /// when that was tried.
     pub kept: Option<(Timestamp, String)>,
+    /// Not stored: when the log last told what this step waits for, and how
+    /// often it did.
+    pub told: Option<(Timestamp, u32)>,
 }
 
 impl Deployment {
@@ -89,13 +92,14 @@ impl Deployment {
             actions,
             open: BTreeSet::new(),
             kept: None,
+            told: None,
         };
         deployment.go_to(0, Timestamp::default());
         deployment
     }
 
     fn go_to(&mut self, step: usize, since: Timestamp) {
-        (self.step, self.since) = (step, since);
+        (self.step, self.since, self.told) = (step, since, None);
         let actions = self.plan.steps.get(step).into_iter().flatten();
         self.open = actions.map(|action| action.id.clone()).collect();
     }

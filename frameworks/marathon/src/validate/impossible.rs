@@ -62,7 +62,7 @@ pub(super) fn validate(spec: &Spec, at: &Paths, wrong: &mut Violations) {
         at.instances,
         format!("must be 1 at most: {why}"),
     );
-    let (least, _) = rolling::bounds(1, spec.upgrade_strategy(), spec.is_alone());
+    let (least, _) = rolling::bounds_of(spec, 1);
     wrong.require(
         spec.instances() != 1 || host.is_none() || least == 0,
         at.minimum,

@@ -107,3 +107,55 @@ async fn what_could_never_be_upgraded_is_refused_and_the_default_can_be() {
     assert_ne!(before["tasks"][0]["id"], after["tasks"][0]["id"]);
     assert_eq!(before["tasks"][0]["ports"], after["tasks"][0]["ports"]);
 }
+
+#[tokio::test]
+async fn a_deployment_says_what_it_waits_for_to_whoever_asks_and_to_the_log() {
+    let marathon = Instance::start("--master local");
+    let client = &marathon.client;
+    let body = json!({"id": "/large", "cmd": "sleep 1000", "cpus": 10_000, "mem": 16,
+        "instances": 2, "deploymentTimeoutSeconds": 600});
+    let (_, made) = client.request("POST", "/v2/apps", &body).await;
+    let id = made["deployments"][0]["id"].as_str().unwrap();
+    let is_seen = |all: &Value| {
+        let summary = &all[0]["waits"][0]["processedOffersSummary"];
+        summary["unusedOffersCount"].as_u64() >= Some(3)
+    };
+    let path = "/v2/deployments?embed=waits";
+    let shown = marathon.until(path, "waiting for offers", is_seen).await;
+    let wait = &shown[0]["waits"][0];
+    assert_eq!(
+        (&wait["app"], &wait["reason"], &wait["instances"]),
+        (&json!("/large"), &json!("Offers"), &json!(2))
+    );
+    let message = wait["message"].as_str().unwrap();
+    for part in [
+        "2 instances are without an offer",
+        "InsufficientCpus",
+        "cpus short",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(shown[0]["deadline"].is_string(), "{shown}");
+    let (_, plain) = client.get("/v2/deployments").await;
+    let fields: Vec<&String> = plain[0].as_object().unwrap().keys().collect();
+    let known = [
+        "affectedApps",
+        "affectedPods",
+        "currentActions",
+        "currentStep",
+        "id",
+        "steps",
+        "totalSteps",
+        "version",
+    ];
+    assert_eq!(fields, known, "clients refuse any other");
+
+    let is_told = |_: &Value| {
+        let said = marathon.said();
+        let mut of_it = said.iter().filter(|line| line.contains(id));
+        of_it.any(|line| line.contains("2 instances are without an offer: "))
+    };
+    marathon
+        .until("/v2/deployments", "in the log", is_told)
+        .await;
+}

@@ -8,7 +8,7 @@ use mesos_sdk::resources::Resources;
 use mesos_sdk::v1::{self, TaskState};
 use serde_json::Value;
 
-use crate::effects::{Call, Effects, Event, Input, Probe};
+use crate::effects::{Call, Effects, Event, Input, Notice, Probe};
 use crate::engine::step;
 use crate::input::read;
 use crate::instance::{Condition, Instance, InstanceId};
@@ -24,7 +24,7 @@ pub(super) struct World {
     pub(super) tasks: BTreeMap<String, (String, TaskState)>,
     pub(super) events: Vec<Event>,
     /// What the log told.
-    pub(super) notices: Vec<String>,
+    pub(super) notices: Vec<Notice>,
     /// Every call that was made.
     pub(super) calls: Vec<Call>,
     /// Instances that answer health checks with a failure.
