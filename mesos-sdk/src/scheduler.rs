@@ -222,6 +222,8 @@ struct Shared {
 struct Current {
     calls: Option<calls::Calls>,
     framework_id: Option<v1::FrameworkId>,
+    /// What UPDATE_FRAMEWORK said last, for the next subscription.
+    updated: Option<(v1::FrameworkInfo, Option<OfferConstraints>)>,
     is_stopped: bool,
     /// A TEARDOWN was sent: that the framework is removed is what was wanted.
     is_leaving: bool,
@@ -432,6 +434,7 @@ impl SchedulerDriverBuilder {
             current: Mutex::new(Current {
                 calls: None,
                 framework_id: self.framework.id.clone(),
+                updated: None,
                 is_stopped: false,
                 is_leaving: false,
             }),

@@ -92,12 +92,19 @@ impl Connector {
                     Err(error) => return Err(error.to_string().into()),
                 },
             };
-            let mut framework_info = self.settings.framework.clone();
+            let updated = self.shared.current().updated.clone();
+            let (mut framework_info, offer_constraints) = updated.unwrap_or_else(|| {
+                let settings = &self.settings;
+                (
+                    settings.framework.clone(),
+                    settings.offer_constraints.clone(),
+                )
+            });
             framework_info.id = self.session.framework_id().cloned();
             let subscribe = call::Subscribe {
                 framework_info,
                 suppressed_roles: self.settings.suppressed_roles.clone(),
-                offer_constraints: self.settings.offer_constraints.clone(),
+                offer_constraints,
             };
             tokio::select! {
                 subscription = self.settings.client.subscribe(&server, subscribe) => subscription.map(Some),

@@ -300,7 +300,9 @@ impl Handle {
         result
     }
 
-    /// See [`Calls::update_framework`].
+    /// See [`Calls::update_framework`]. Subscriptions after this one are made with
+    /// the same info and offer constraints; which roles are suppressed then is as
+    /// the builder said.
     ///
     /// # Errors
     ///
@@ -312,8 +314,11 @@ impl Handle {
         offer_constraints: Option<OfferConstraints>,
     ) -> Result<(), CallError> {
         let calls = self.calls_for("UPDATE_FRAMEWORK")?;
+        let updated = (framework_info.clone(), offer_constraints.clone());
         calls
             .update_framework(framework_info, suppressed_roles, offer_constraints)
-            .await
+            .await?;
+        self.0.current().updated = Some(updated);
+        Ok(())
     }
 }

@@ -53,6 +53,28 @@ async fn a_broken_stream_is_followed_by_a_subscription_with_the_same_id() {
 }
 
 #[tokio::test]
+async fn what_the_master_was_told_of_the_framework_is_said_again() {
+    let mut master = Master::start().await;
+    let mut framework = Framework::start(builder(master.address()), OnUpdate::Succeed);
+    let stream = master.subscribe("s-1").await;
+    stream.send(subscribed("F-1", 15.0)).await;
+    framework.sees_subscribed().await;
+    let mut info = mesos_sdk::v1::FrameworkInfo {
+        name: "of two roles".to_owned(),
+        ..mesos_sdk::v1::FrameworkInfo::default()
+    };
+    info.roles = vec!["one".to_owned(), "two".to_owned()];
+    let updating = framework.handle.update_framework(info, vec![], None);
+    updating.await.unwrap();
+    drop(stream);
+    framework.sees_disconnected().await;
+    let call = master.subscribing().await.call;
+    let info = call.subscribe.unwrap().framework_info;
+    assert_eq!(info.roles, ["one", "two"]);
+    assert_eq!(info.id, Some(ids::framework_id("F-1")));
+}
+
+#[tokio::test]
 async fn a_framework_fails_over_with_the_id_it_had() {
     let mut master = Master::start().await;
     let builder = builder(master.address()).framework_id(Some(ids::framework_id("F-9")));
