@@ -103,6 +103,7 @@ impl Api {
             .get("/v2/groups/{id...}", groups::get)
             .post("/v2/groups/{id...}", groups::post)
             .put("/v2/groups/{id...}", groups::put)
+            .route(http::Method::PATCH, "/v2/groups/{id...}", groups::patch)
             .delete("/v2/groups/{id...}", groups::delete)
             .get("/v2/pods", pods::list)
             .post("/v2/pods", pods::create)

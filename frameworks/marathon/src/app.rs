@@ -4,6 +4,7 @@
 
 mod container;
 mod health;
+mod linux;
 mod network;
 pub(crate) mod number;
 mod policy;
@@ -16,6 +17,7 @@ pub use health::{
     Check, CheckCommand, CheckExec, CheckHttp, CheckTcp, HealthCheck, HealthCommand,
     HealthProtocol, IpProtocol, ReadinessCheck, ReadinessProtocol,
 };
+pub use linux::{IpcInfo, IpcMode, LinuxInfo, Seccomp};
 pub use network::{LegacyIpAddress, Network, NetworkMode, PortDefinition};
 pub use policy::{KillSelection, Limit, ResourceLimits, UnreachableStrategy, UpgradeStrategy};
 

@@ -1,5 +1,7 @@
 //! What goes into a step, and what comes out of it.
 
+use std::collections::BTreeSet;
+
 use mesos_sdk::v1;
 use serde_json::Value;
 
@@ -96,6 +98,13 @@ pub enum Call {
     Suppress(String),
     /// Something is wanted in a role.
     Revive(String),
+    /// The framework is in these roles from now on.
+    Roles {
+        /// All of them.
+        roles: BTreeSet<String>,
+        /// Those in which nothing is wanted for now.
+        suppressed: BTreeSet<String>,
+    },
 }
 
 impl Call {

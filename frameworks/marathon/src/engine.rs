@@ -155,6 +155,8 @@ impl Step<'_> {
         self.state.master = Some(master.unwrap_or_default());
         self.state.offers.clear();
         self.state.suppressed.clear();
+        // What it was told besides may not have come.
+        self.state.told_roles = self.state.first_roles.clone();
         self.state.asked_at.clear();
         self.state.subscribed_at = self.now;
         self.doubt_everything();

@@ -2,6 +2,10 @@
 //! and where it is. An app's instance has one task, a pod's has one for each
 //! container; all else is the same.
 
+mod check_result;
+
+pub use check_result::CheckResult;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -295,6 +299,9 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     /// What its executor's health check says.
     pub is_healthy: Option<bool>,
+    /// What its executor's check that only tells found last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_result: Option<CheckResult>,
     /// Its addresses, once its executor told them.
     pub addresses: Vec<Address>,
     /// What was said of its end.
@@ -379,6 +386,7 @@ impl Instance {
             since,
             started_at: None,
             is_healthy: None,
+            check_result: None,
             addresses: Vec::new(),
             message: None,
         });

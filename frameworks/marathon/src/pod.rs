@@ -8,18 +8,17 @@ mod input;
 
 pub use container::{
     Command, Endpoint, Exec, Health, HealthExec, HealthHttp, HealthTcp, Image, ImageKind,
-    Lifecycle, PodContainer, Resources, VolumeMount,
+    Lifecycle, PodCheck, PodContainer, Resources, VolumeMount,
 };
 pub use input::PodInput;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::app::{
-    EnvValue, ExecutorResources, KillSelection, Network, NetworkMode, Persistent, Secret,
-    UnreachableStrategy, UpgradeStrategy, VersionInfo, number,
+    EnvValue, ExecutorResources, KillSelection, LinuxInfo, Network, NetworkMode, Persistent,
+    Secret, UnreachableStrategy, UpgradeStrategy, VersionInfo, number,
 };
 use crate::path_id::PathId;
 use crate::timestamp::Timestamp;
@@ -61,7 +60,7 @@ pub struct Pod {
     pub role: String,
     /// Settings of the Mesos containerizer, passed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub linux_info: Option<Value>,
+    pub linux_info: Option<LinuxInfo>,
     /// Whether its containers share one control group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legacy_shared_cgroups: Option<bool>,

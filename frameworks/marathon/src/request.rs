@@ -84,6 +84,13 @@ pub enum Request {
         /// Whether deployments in the way are cancelled.
         force: bool,
     },
+    /// A group at the top is to have its apps be of its role, or not any more.
+    PatchGroup {
+        /// Which.
+        id: PathId,
+        /// Whether; as the flags say where it is not said.
+        enforce_role: Option<bool>,
+    },
     /// A group is to be no more, and nothing in it.
     DeleteGroup {
         /// Which.
@@ -163,6 +170,14 @@ pub struct GroupInput {
     pub scale_by: Option<f64>,
     /// The version that it goes back to; with nothing else.
     pub version: Option<Timestamp>,
+}
+
+/// What a request says of a group that changes nothing of what is in it.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GroupPatch {
+    /// Whether apps in it have its role.
+    pub enforce_role: Option<bool>,
 }
 
 /// What somebody is answered.

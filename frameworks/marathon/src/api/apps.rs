@@ -265,23 +265,12 @@ pub(super) async fn get(api: Api, request: Http) -> Answered {
 }
 
 fn version_of(state: &State, id: &PathId, version: &str) -> Result<Value, Response> {
-    let version: Timestamp = version.parse().map_err(|error| {
-        let mut wrong = crate::violations::Violations::new();
-        wrong.add(
-            "/version",
-            crate::timestamp::InvalidTimestamp::to_string(&error),
-        );
-        errors::invalid(&wrong)
-    })?;
+    let version = errors::version(version)?;
     let app = state
         .versions
         .get(id)
         .and_then(|versions| versions.get(&version)?.app());
-    let missing = || {
-        errors::not_found(&format!(
-            "App '{id}' with version '{version}' does not exist"
-        ))
-    };
+    let missing = || errors::not_found(&format!("App '{id}' does not exist in version {version}"));
     Ok(json!(app.map(Arc::as_ref).ok_or_else(missing)?))
 }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::input::InvalidJson;
 use crate::request::Refusal;
+use crate::timestamp::{InvalidTimestamp, Timestamp};
 use crate::violations::Violations;
 
 /// A refusal as it is answered.
@@ -47,6 +48,15 @@ pub(super) fn unreadable(error: &InvalidJson) -> Response {
             &json!(wrong.details()),
         ),
     }
+}
+
+/// A version as paths name it.
+pub(super) fn version(text: &str) -> Result<Timestamp, Response> {
+    text.parse().map_err(|error: InvalidTimestamp| {
+        let mut wrong = Violations::new();
+        wrong.add("/version", error.to_string());
+        invalid(&wrong)
+    })
 }
 
 pub(super) fn bad(message: &str) -> Response {

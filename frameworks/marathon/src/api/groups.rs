@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::deployment::Action;
 use crate::input::read;
 use crate::path_id::PathId;
-use crate::request::{Reply, Request};
+use crate::request::{GroupPatch, Reply, Request};
 use crate::state::State;
 
 use super::apps::{deployed, now};
@@ -20,6 +20,7 @@ enum Place {
     Group(PathId),
     Apps(PathId),
     Versions(PathId),
+    Version(PathId, String),
 }
 
 fn place(text: &str) -> Result<Place, Response> {
@@ -28,6 +29,7 @@ fn place(text: &str) -> Result<Place, Response> {
     Ok(match &segments[..] {
         [group @ .., "apps"] => Place::Apps(id(group)?),
         [group @ .., "versions"] => Place::Versions(id(group)?),
+        [group @ .., "versions", version] => Place::Version(id(group)?, (*version).to_owned()),
         group => Place::Group(id(group)?),
     })
 }
@@ -51,7 +53,8 @@ pub(super) async fn get(api: Api, request: Http) -> Answered {
     let body = api
         .look(move |state: &State| match place {
             Place::Group(id) => {
-                show::group(state, &id, parts, embed, now()).ok_or_else(|| no_group(&id))
+                let group = show::group(state, &state.root, &id, parts, embed, now());
+                group.ok_or_else(|| no_group(&id))
             }
             Place::Apps(id) => {
                 state.root.group(&id).ok_or_else(|| no_group(&id))?;
@@ -60,12 +63,15 @@ pub(super) async fn get(api: Api, request: Http) -> Answered {
                 Ok(Value::Array(apps.collect()))
             }
             Place::Versions(id) => {
-                let group = state.root.group(&id).ok_or_else(|| no_group(&id))?;
-                let of_apps = state.versions.range(id.clone()..);
-                let of_apps = of_apps.take_while(|(app, _)| app.is_in(&id));
-                let versions = of_apps.flat_map(|(_, versions)| versions.keys().copied());
-                let all: std::collections::BTreeSet<_> = versions.chain([group.version]).collect();
+                let all = state.versions_of_group(&id).ok_or_else(|| no_group(&id))?;
                 Ok(json!(all.into_iter().rev().collect::<Vec<_>>()))
+            }
+            Place::Version(id, version) => {
+                let version = errors::version(&version)?;
+                let then = state.group_then(&id, version);
+                let then = then.ok_or_else(|| no_group(&id))?;
+                let shown = show::group(state, &then, &id, parts, Embed::default(), now());
+                shown.ok_or_else(|| no_group(&id))
             }
         })
         .await??;
@@ -116,6 +122,17 @@ async fn update(api: Api, request: Http, must_create: bool) -> Answered {
         }
         _ => Err(errors::bad("nothing was deployed")),
     }
+}
+
+/// Whose role apps in it have; nothing is deployed.
+pub(super) async fn patch(api: Api, request: Http) -> Answered {
+    let Place::Group(id) = place(request.parameter("id"))? else {
+        return Err(errors::not_found("URI not found"));
+    };
+    let GroupPatch { enforce_role } =
+        read(&request.body).map_err(|error| errors::unreadable(&error))?;
+    api.change(Request::PatchGroup { id, enforce_role }).await?;
+    Ok(Response::empty(StatusCode::OK))
 }
 
 pub(super) async fn delete(api: Api, request: Http) -> Answered {

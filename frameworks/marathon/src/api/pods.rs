@@ -10,7 +10,6 @@ use crate::path_id::PathId;
 use crate::pod::PodInput;
 use crate::request::{Deployed, Kill, Reply, Request};
 use crate::state::State;
-use crate::timestamp::Timestamp;
 
 use super::apps::{DEPLOYMENT, Page, now};
 use super::show;
@@ -153,14 +152,7 @@ pub(super) async fn get(api: Api, request: Http) -> Answered {
 }
 
 fn version_of(state: &State, id: &PathId, version: &str) -> Result<Value, Response> {
-    let wanted: Timestamp =
-        version
-            .parse()
-            .map_err(|error: crate::timestamp::InvalidTimestamp| {
-                let mut wrong = crate::violations::Violations::new();
-                wrong.add("/version", error.to_string());
-                errors::invalid(&wrong)
-            })?;
+    let wanted = errors::version(version)?;
     let versions = state.versions.get(id);
     let spec = versions.and_then(|versions| versions.get(&wanted));
     let pod = spec.and_then(crate::spec::Spec::pod);

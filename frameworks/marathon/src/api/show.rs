@@ -12,9 +12,10 @@ use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::deployment::Action;
-use crate::instance::{Address, Condition, Instance};
+use crate::instance::{Address, CheckResult, Condition, Instance};
 use crate::path_id::PathId;
 use crate::probes::{Health, Wellness};
+use crate::root::Root;
 use crate::spec::Spec;
 use crate::state::{Deployment, State, TaskFailure};
 use crate::timestamp::Timestamp;
@@ -246,6 +247,8 @@ struct ShownTask<'a> {
     service_ports: Option<Vec<u16>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     health_check_results: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check_result: Option<CheckResult>,
 }
 
 impl<'a> ShownTask<'a> {
@@ -275,6 +278,7 @@ impl<'a> ShownTask<'a> {
             zone: place.and_then(|place| place.zone.as_deref()),
             service_ports: has_service_ports.then(service_ports),
             health_check_results: health_results(state, instance),
+            check_result: instance.tasks.first().and_then(|task| task.check_result),
         }
     }
 }
@@ -359,40 +363,31 @@ pub(super) struct Parts {
     pub(super) pods: bool,
 }
 
-/// A group with what is in it.
+/// A group with what is in it, as `root` has it.
 pub(super) fn group(
     state: &State,
+    root: &Root,
     id: &PathId,
     parts: Parts,
     embed: Embed,
     now: Timestamp,
 ) -> Option<Value> {
-    let group = state.root.group(id)?;
-    let mut shown = json!({
+    let group = root.group(id)?;
+    let apps = root.apps_in(id).filter(|app| app.id.parent() == *id);
+    let apps = apps.filter(|_| parts.apps);
+    let pods = root.pods_in(id).filter(|pod| pod.id.parent() == *id);
+    let pods = pods.filter(|_| parts.pods);
+    let inner = root.groups_right_in(id).filter(|_| parts.groups);
+    let inner = inner.filter_map(|(id, _)| self::group(state, root, id, parts, embed, now));
+    Some(json!({
         "id": id,
         "version": group.version,
         "dependencies": group.dependencies,
-        "pods": [],
-    });
-    if group.enforce_role {
-        shown["enforceRole"] = true.into();
-    }
-    if parts.apps {
-        let apps = state.root.apps_in(id).filter(|app| app.id.parent() == *id);
-        let apps: Vec<Value> = apps.map(|it| app(state, it, embed, now)).collect();
-        shown["apps"] = apps.into();
-    }
-    if parts.pods {
-        let pods = state.root.pods_in(id).filter(|pod| pod.id.parent() == *id);
-        let pods: Vec<Value> = pods.map(|it| pod_status(state, it, now)).collect();
-        shown["pods"] = pods.into();
-    }
-    if parts.groups {
-        let inner = state.root.groups_right_in(id);
-        let inner = inner.filter_map(|(id, _)| self::group(state, id, parts, embed, now));
-        shown["groups"] = inner.collect::<Vec<_>>().into();
-    }
-    Some(shown)
+        "enforceRole": group.enforce_role,
+        "apps": apps.map(|it| app(state, it, embed, now)).collect::<Vec<_>>(),
+        "pods": pods.map(|it| pod_status(state, it, now)).collect::<Vec<_>>(),
+        "groups": inner.collect::<Vec<_>>(),
+    }))
 }
 
 /// A deployment, with exactly the fields that clients know.

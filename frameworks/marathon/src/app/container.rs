@@ -23,7 +23,7 @@ pub struct Container {
     pub port_mappings: Option<Vec<PortMapping>>,
     /// Settings of the Mesos containerizer, passed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub linux_info: Option<Value>,
+    pub linux_info: Option<super::LinuxInfo>,
 }
 
 /// Who makes containers.

@@ -141,10 +141,6 @@ impl Args {
                 "name executors in the apps that use them",
             ));
         }
-        if self.new_group_enforce_role == EnforceRole::Top {
-            let reason = "only off is possible; set enforceRole in the group";
-            return Err(invalid("new_group_enforce_role", reason));
-        }
         Ok(Settings {
             defaults: Defaults {
                 role: self.mesos_role.clone(),
@@ -153,6 +149,7 @@ impl Args {
                 accepted_roles: self.accepted_roles()?,
             },
             features: self.features()?,
+            new_groups_enforce_role: self.new_group_enforce_role == EnforceRole::Top,
             service_ports: self.local_port_min..=self.local_port_max,
             max_running_deployments: self.max_running_deployments,
             max_apps: self.max_apps,
@@ -300,7 +297,10 @@ impl Args {
             "mesos_leader_ui_url": self.mesos_leader_ui_url,
             "mesos_role": self.mesos_role,
             "mesos_user": framework.user,
-            "new_group_enforce_role": "off",
+            "new_group_enforce_role": match self.new_group_enforce_role {
+                EnforceRole::Off => "off",
+                EnforceRole::Top => "top",
+            },
             "task_launch_confirm_timeout": self.task_launch_confirm_timeout,
             "task_launch_timeout": self.task_launch_timeout,
             "webui_url": self.webui(name),

@@ -513,7 +513,8 @@ impl Step<'_> {
             .chain(self.state.root.everywhere().map(|it| it.role().to_owned()))
             .chain(self.state.garbage.values().map(|it| it.role.clone()))
             .collect();
-        for role in self.state.roles() {
+        self.say_which_roles();
+        for role in self.state.told_roles.clone() {
             let is_suppressed = self.state.suppressed.contains(&role);
             let is_filtered = self.state.filtered.contains(&role);
             if wanted.contains(&role) {
@@ -534,6 +535,20 @@ impl Step<'_> {
                 self.effects.calls.push(Call::Suppress(role));
             }
         }
+    }
+
+    /// Offers come for the roles that the master knows of. None of them is given
+    /// up before the next start, for something may still be there in it.
+    fn say_which_roles(&mut self) {
+        let roles = self.state.roles();
+        if roles.is_subset(&self.state.told_roles) {
+            return;
+        }
+        self.state.told_roles.extend(roles);
+        self.effects.calls.push(Call::Roles {
+            roles: self.state.told_roles.clone(),
+            suppressed: self.state.suppressed.clone(),
+        });
     }
 
     /// Says that an app waits no longer after failures.

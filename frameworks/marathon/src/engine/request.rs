@@ -1,23 +1,20 @@
 //! What people ask for becomes another root, and a plan that leads there; or a
 //! refusal, and nothing has changed.
 
+mod definition;
 mod group;
 mod kill;
 mod pod;
+mod save;
 
-use std::sync::Arc;
-
-use crate::app::{App, VersionInfo};
 use crate::deployment::{Kind, Plan};
-use crate::input::{AppInput, Said, complete};
+use crate::input::AppInput;
 use crate::instance::Goal;
 use crate::path_id::PathId;
 use crate::request::{Deployed, Refusal, Reply, Request};
-use crate::root::{Root, ServicePorts};
+use crate::root::Root;
 use crate::spec::Spec;
-use crate::state::{Change, State};
 use crate::timestamp::Timestamp;
-use crate::validate::validate;
 use crate::violations::Violations;
 
 use super::Step;
@@ -46,6 +43,7 @@ impl Step<'_> {
                 is_dry_run,
                 force,
             } => self.update_group(&id, &input, must_create, is_dry_run, force),
+            Request::PatchGroup { id, enforce_role } => self.patch_group(&id, enforce_role),
             Request::DeleteGroup { id, force } => self.delete_group(&id, force),
             Request::Kill {
                 instances,
@@ -199,6 +197,7 @@ impl Step<'_> {
                 wrong.add("/dependencies", cycle.to_string());
                 Refusal::Invalid(wrong)
             })?;
+        no_name_twice(&plan, &root)?;
         self.finish_what_was_given_up(&mut plan);
         plan.deadline = cause.deadline(&plan, self.now);
         self.make_way(&plan, cause)?;
@@ -262,65 +261,6 @@ impl Step<'_> {
         }
         Ok(())
     }
-
-    fn save_root(&mut self, plan: &Plan, root: &Root) {
-        for (id, group) in root.groups() {
-            if self.state.root.group(id) != Some(group) {
-                self.effects
-                    .changes
-                    .push(Change::Group(id.clone(), Some(group.clone())));
-            }
-        }
-        let gone: Vec<PathId> = self
-            .state
-            .root
-            .groups()
-            .filter(|(id, _)| root.group(id).is_none())
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in gone {
-            self.effects.changes.push(Change::Group(id, None));
-        }
-        // Groups as a whole: the changes above say the same, one by one.
-        self.state.root = root.clone();
-        for (id, change) in &plan.changes {
-            match &change.to {
-                Some(spec) => {
-                    let version = spec.version();
-                    self.change(Change::Version(id.clone(), version, Some(spec.clone())));
-                    self.change(Change::Wanted(id.clone(), Some(version)));
-                    self.prune_versions(id);
-                }
-                None => {
-                    self.change(Change::Wanted(id.clone(), None));
-                    if self.state.failures.contains_key(id) {
-                        self.change(Change::Failure(id.clone(), None));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Old versions go, but for those that something still runs or may become
-    /// again.
-    fn prune_versions(&mut self, id: &PathId) {
-        let Some(versions) = self.state.versions.get(id) else {
-            return;
-        };
-        let surplus = versions
-            .len()
-            .saturating_sub(self.state.settings.max_versions);
-        if surplus == 0 {
-            return;
-        }
-        let mut kept: Vec<Timestamp> = self.state.instances_of(id).map(|it| it.version).collect();
-        kept.extend(self.state.root.spec(id).map(Spec::version));
-        let old = versions.keys().filter(|version| !kept.contains(version));
-        let old: Vec<Timestamp> = old.take(surplus).copied().collect();
-        for version in old {
-            self.change(Change::Version(id.clone(), version, None));
-        }
-    }
 }
 
 pub(super) fn no_app(id: &PathId) -> Refusal {
@@ -349,190 +289,28 @@ fn named(id: Option<&str>, base: &PathId) -> Result<PathId, Refusal> {
     Err(Refusal::Invalid(wrong))
 }
 
-impl State {
-    /// A new app.
-    fn made(
-        &self,
-        root: &Root,
-        id: &PathId,
-        input: AppInput,
-        version: Timestamp,
-        path: &str,
-    ) -> Result<App, Refusal> {
-        let role = self.default_role(root, id);
-        let base = App::new(id.clone(), &role, version);
-        self.checked(root, input, base, path)
-    }
-
-    /// What an app becomes; the same again when nothing is said that it is not.
-    fn changed(
-        &self,
-        root: &Root,
-        before: &Arc<App>,
-        input: AppInput,
-        is_partial: bool,
-        version: Timestamp,
-        path: &str,
-    ) -> Result<Spec, Refusal> {
-        let app = if input.is_rollback() {
-            let wanted = input.version.unwrap_or_default();
-            let versions = self.versions.get(&before.id);
-            let old = versions.and_then(|versions| versions.get(&wanted)?.app());
-            App::clone(old.ok_or_else(|| {
-                Refusal::NotFound(format!(
-                    "App '{}' with version '{wanted}' does not exist",
-                    before.id
-                ))
-            })?)
-        } else if is_partial {
-            self.checked(root, input, App::clone(before), path)?
-        } else {
-            self.made(root, &before.id, input, version, path)?
+/// Nothing that is made has the path of a group, nor is it in a group with the
+/// path of something else that runs.
+fn no_name_twice(plan: &Plan, root: &Root) -> Result<(), Refusal> {
+    let made = plan
+        .changes
+        .iter()
+        .filter(|(_, change)| change.to.is_some());
+    for (id, _) in made {
+        let mut above = id.ancestors();
+        let twice = match root.group(id) {
+            Some(_) => Some(id.clone()),
+            None => above.find(|group| root.spec(group).is_some()),
         };
-        Ok(with_version(&before.clone().into(), app.into(), version))
-    }
-
-    fn checked(&self, root: &Root, input: AppInput, base: App, path: &str) -> Result<App, Refusal> {
-        let at = |wrong: Violations| {
-            let mut all = Violations::new();
-            all.within(if path.is_empty() { "/" } else { path }, wrong);
-            Refusal::Invalid(all)
-        };
-        if input.version.is_some() {
-            let mut wrong = Violations::new();
-            wrong.add(
-                "/",
-                "The 'version' field may only be combined with the 'id' field.",
-            );
-            return Err(at(wrong));
-        }
-        let said = Said {
-            upgrade_strategy: input.upgrade_strategy.is_some(),
-            unreachable_strategy: input.unreachable_strategy.is_some(),
-        };
-        let mut app = input.over(base).map_err(at)?;
-        complete(&mut app, said, &self.settings.defaults).map_err(at)?;
-        validate(&app, self.settings.features).map_err(at)?;
-        self.check_role(root, &app.id, &app.role).map_err(at)?;
-        self.check_residency(&app.clone().into()).map_err(at)?;
-        Ok(app)
-    }
-
-    /// The role of an app or pod is that of its group, or the default.
-    fn check_role(&self, root: &Root, id: &PathId, role: &str) -> Result<(), Violations> {
-        let own = id.top_level().unwrap_or_default();
-        let default = &self.settings.defaults.role;
-        let (is_allowed, names) = match root.enforced_role(id) {
-            Some(expected) => (role == expected, expected),
-            None => (role == default || role == own, format!("{default},{own}")),
+        let Some(twice) = twice else { continue };
+        let kind = match root.spec(&twice) {
+            Some(Spec::Pod(_)) => "Pods",
+            _ => "Applications",
         };
         let mut wrong = Violations::new();
-        wrong.require(is_allowed, "/role", format!("is not one of ({names})"));
-        wrong.into_result()
+        let text = format!("Groups and {kind} may not have the same identifier. ({twice})");
+        wrong.add("/", text);
+        return Err(Refusal::Invalid(wrong));
     }
-
-    /// Whether what keeps volumes can: in a role that may reserve, and with what
-    /// it reserved before.
-    fn check_residency(&self, spec: &Spec) -> Result<(), Violations> {
-        let mut wrong = Violations::new();
-        if spec.is_resident() {
-            wrong.require(
-                spec.role() != "*",
-                "/role",
-                "nothing can be reserved for the role *, so that no volume can be kept: \
-                 use another, with --mesos_role or a group's enforceRole",
-            );
-        }
-        let before = self.root.spec(spec.id());
-        if let Some(before) = before.filter(|before| before.is_resident()) {
-            wrong.require(
-                before.persistent_volumes() == spec.persistent_volumes(),
-                "/",
-                "Persistent volumes can not be changed!",
-            );
-            wrong.require(
-                crate::engine::task::total(before) == crate::engine::task::total(spec),
-                "/",
-                "Resident Tasks may not change resource requirements!",
-            );
-            wrong.require(
-                before.host_ports() == spec.host_ports(),
-                "/",
-                "Resident Tasks may not change host ports!",
-            );
-            wrong.require(
-                before.role() == spec.role(),
-                "/role",
-                "Resident Tasks may not change the role that their resources are reserved for!",
-            );
-        }
-        wrong.into_result()
-    }
-
-    /// The role of an app or pod that says none.
-    fn default_role(&self, root: &Root, id: &PathId) -> String {
-        root.enforced_role(id)
-            .unwrap_or_else(|| self.settings.defaults.role.clone())
-    }
-
-    /// Every port by which proxies know apps gets a number.
-    fn assign_ports(&self, root: &mut Root) -> Result<(), Refusal> {
-        let open: Vec<Arc<App>> = root
-            .apps()
-            .filter(|app| app.service_ports().contains(&0))
-            .cloned()
-            .collect();
-        if open.is_empty() {
-            return Ok(());
-        }
-        let mut ports = ServicePorts::of(root, self.settings.service_ports.clone());
-        for app in open {
-            let mut app = App::clone(&app);
-            let before = self.root.app(&app.id);
-            ports
-                .assign(&mut app, before.map(Arc::as_ref))
-                .map_err(|error| {
-                    let mut wrong = Violations::new();
-                    wrong.add("/", error.to_string());
-                    Refusal::Invalid(wrong)
-                })?;
-            let id = app.id.clone();
-            root.set(&id, Some(app.into()));
-        }
-        Ok(())
-    }
-}
-
-/// The app or pod with the version that its change makes; unchanged, as it was.
-fn with_version(before: &Spec, mut spec: Spec, version: Timestamp) -> Spec {
-    if let (Spec::App(before), Spec::App(app)) = (before, &mut spec) {
-        keep_service_ports(before, Arc::make_mut(app));
-    }
-    let is_upgrade = before.is_upgrade(&spec);
-    if !is_upgrade && before.instances() == spec.instances() {
-        if before.patience() == spec.patience() {
-            return before.clone();
-        }
-        return spec.renamed(version, before.version_info());
-    }
-    let last_config_change_at = if is_upgrade { version } else { before.config() };
-    let info = VersionInfo {
-        last_scaling_at: version,
-        last_config_change_at,
-    };
-    spec.renamed(version, info)
-}
-
-/// Service ports that nobody asked for stay what they were, so that saying the
-/// same again changes nothing.
-fn keep_service_ports(before: &App, app: &mut App) {
-    if before.has_host_network() != app.has_host_network() {
-        return;
-    }
-    let ports = app.service_ports_mut().into_iter();
-    for (port, had) in ports.zip(before.service_ports()) {
-        if *port == 0 {
-            *port = had;
-        }
-    }
+    Ok(())
 }

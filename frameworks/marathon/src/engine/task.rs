@@ -1,6 +1,7 @@
 //! What the master is told to run for an instance: here of an app, in
 //! `task/pod.rs` of a pod.
 
+mod checks;
 mod pod;
 mod volumes;
 
@@ -12,8 +13,8 @@ use mesos_sdk::placement::Launch;
 use mesos_sdk::v1;
 
 use crate::app::{
-    App, Artifact, Container, ContainerKind, EnvValue, HealthCheck, HealthProtocol, Limit,
-    NetworkMode, PortMapping, ResourceLimits, Secret,
+    App, Artifact, Container, ContainerKind, EnvValue, Limit, NetworkMode, PortMapping,
+    ResourceLimits, Secret,
 };
 use crate::instance::Instance;
 use crate::pod::Resources;
@@ -87,7 +88,11 @@ pub(super) fn info(
             .health_checks
             .iter()
             .find(|check| check.protocol.is_of_mesos())
-            .and_then(|check| health_check(app, check, ports)),
+            .and_then(|check| checks::health(app, check, ports)),
+        check: app
+            .check
+            .as_ref()
+            .and_then(|it| checks::plain(app, it, ports)),
         kill_policy: app
             .task_kill_grace_period_seconds
             .map(|seconds| v1::KillPolicy {
@@ -508,59 +513,6 @@ fn container_port(mapping: &PortMapping, host_port: u16) -> u16 {
 #[expect(clippy::unnecessary_wraps, reason = "the messages want it so")]
 fn seconds(seconds: u64) -> Option<f64> {
     Some(seconds as f64)
-}
-
-fn health_check(app: &App, check: &HealthCheck, ports: &[u16]) -> Option<v1::HealthCheck> {
-    use v1::health_check::{HttpCheckInfo, TcpCheckInfo, Type};
-    let port = || {
-        if let Some(port) = check.port {
-            return Some(u32::from(port));
-        }
-        let index = check.port_index? as usize;
-        let mapping = app.port_mappings().get(index);
-        let inside = mapping
-            .map(|it| it.container_port)
-            .filter(|port| *port != 0);
-        let port = inside.or_else(|| ports.get(index).copied())?;
-        Some(u32::from(port))
-    };
-    let mut info = v1::HealthCheck {
-        delay_seconds: seconds(check.delay_seconds),
-        interval_seconds: seconds(check.interval_seconds),
-        timeout_seconds: seconds(check.timeout_seconds),
-        consecutive_failures: Some(check.max_consecutive_failures),
-        grace_period_seconds: seconds(check.grace_period_seconds),
-        ..v1::HealthCheck::default()
-    };
-    match check.protocol {
-        HealthProtocol::Command => {
-            info.r#type = Some(Type::Command.into());
-            info.command = Some(v1::CommandInfo {
-                shell: Some(true),
-                value: check.command.as_ref().map(|it| it.value.clone()),
-                ..v1::CommandInfo::default()
-            });
-        }
-        HealthProtocol::MesosTcp => {
-            info.r#type = Some(Type::Tcp.into());
-            info.tcp = Some(TcpCheckInfo {
-                port: port()?,
-                ..TcpCheckInfo::default()
-            });
-        }
-        HealthProtocol::MesosHttp | HealthProtocol::MesosHttps => {
-            let is_tls = check.protocol == HealthProtocol::MesosHttps;
-            info.r#type = Some(Type::Http.into());
-            info.http = Some(HttpCheckInfo {
-                port: port()?,
-                path: check.path.clone(),
-                scheme: Some(if is_tls { "https" } else { "http" }.to_owned()),
-                ..HttpCheckInfo::default()
-            });
-        }
-        HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Tcp => return None,
-    }
-    Some(info)
 }
 
 fn limits_of(limits: ResourceLimits) -> BTreeMap<String, v1::value::Scalar> {

@@ -3,6 +3,7 @@ mod deadlines;
 mod deployments;
 mod everywhere;
 mod faults;
+mod groups;
 mod health;
 mod pods;
 mod resident;

@@ -4,7 +4,7 @@ use mesos_sdk::v1::{self, TaskState, task_status};
 use serde_json::json;
 
 use crate::effects::Call;
-use crate::instance::{Address, Bond, Condition, Goal, Instance, Task, TaskId};
+use crate::instance::{Address, Bond, CheckResult, Condition, Goal, Instance, Task, TaskId};
 use crate::launch_delay::LaunchDelay;
 use crate::path_id::PathId;
 use crate::spec::Spec;
@@ -125,6 +125,9 @@ impl Step<'_> {
         let addresses = addresses(status);
         if !addresses.is_empty() {
             of_task.addresses = addresses;
+        }
+        if let Some(found) = &status.check_status {
+            of_task.check_result = CheckResult::of(found);
         }
         if let Some(is_healthy) = status.healthy
             && of_task.is_healthy != Some(is_healthy)

@@ -35,6 +35,7 @@ fn locked(offers: &Offers) -> MutexGuard<'_, HashMap<String, Offer>> {
 /// A driver that is yet to run, and what makes its calls.
 pub(super) struct Cluster {
     driver: SchedulerDriver,
+    framework: v1::FrameworkInfo,
     offers: Offers,
 }
 
@@ -45,9 +46,9 @@ impl Cluster {
         master: MasterAddress,
         state: &State,
     ) -> Result<Self, Error> {
-        framework.roles.extend(state.roles());
+        framework.roles.extend(state.first_roles.iter().cloned());
         let framework_id = state.framework_id.clone();
-        let mut builder = SchedulerDriver::builder(master, framework)
+        let mut builder = SchedulerDriver::builder(master, framework.clone())
             .framework_id(framework_id.map(|value| v1::FrameworkId { value }));
         if let Some(credentials) = credentials {
             builder = builder.credentials(credentials);
@@ -68,6 +69,7 @@ impl Cluster {
             }));
         Ok(Self {
             driver,
+            framework,
             offers: Offers::default(),
         })
     }
@@ -78,7 +80,9 @@ impl Cluster {
 
     pub(super) fn split(self, logic: event_loop::Handle<Marathon>) -> (SchedulerDriver, Caller) {
         let (send, calls) = mpsc::channel(CALLS);
-        tokio::spawn(make_calls(self.driver.handle(), logic, self.offers, calls));
+        let handle = self.driver.handle();
+        let offers = self.offers;
+        tokio::spawn(make_calls(handle, self.framework, logic, offers, calls));
         (self.driver, Caller(send))
     }
 }
@@ -98,6 +102,7 @@ impl Caller {
 
 async fn make_calls(
     handle: Handle,
+    framework: v1::FrameworkInfo,
     logic: event_loop::Handle<Marathon>,
     offers: Offers,
     mut calls: mpsc::Receiver<Call>,
@@ -145,6 +150,14 @@ async fn make_calls(
             }
             Call::Suppress(role) => handle.suppress(vec![role]).await,
             Call::Revive(role) => handle.revive(vec![role]).await,
+            Call::Roles { roles, suppressed } => {
+                let framework = v1::FrameworkInfo {
+                    roles: roles.into_iter().collect(),
+                    ..framework.clone()
+                };
+                let suppressed = suppressed.into_iter().collect();
+                handle.update_framework(framework, suppressed, None).await
+            }
         };
         if let Err(error) = result {
             tracing::warn!(%error, "a call to the master failed");

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::app::{Artifact, Check, EnvValue, PullConfig, ResourceLimits, number};
+use crate::app::{Artifact, EnvValue, LinuxInfo, PullConfig, ResourceLimits, number};
 
 /// A container of a pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +38,7 @@ pub struct PodContainer {
     pub health_check: Option<Health>,
     /// A check that tells but never kills.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub check: Option<Check>,
+    pub check: Option<PodCheck>,
     /// What it mounts of the pod's volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volume_mounts: Vec<VolumeMount>,
@@ -57,7 +56,7 @@ pub struct PodContainer {
     pub tty: Option<bool>,
     /// Settings of the Mesos containerizer, passed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub linux_info: Option<Value>,
+    pub linux_info: Option<LinuxInfo>,
 }
 
 /// What a container needs.
@@ -203,6 +202,30 @@ pub struct Health {
     pub delay_seconds: u64,
 }
 
+/// A check that tells only; exactly one of the three.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodCheck {
+    /// Asks over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HealthHttp>,
+    /// Connects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<HealthTcp>,
+    /// Runs a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<HealthExec>,
+    /// Time from one check to the next.
+    #[serde(default = "secs::<60>")]
+    pub interval_seconds: u64,
+    /// Time in which the answer must come.
+    #[serde(default = "secs::<20>")]
+    pub timeout_seconds: u64,
+    /// Time from the start to the first check.
+    #[serde(default = "secs::<15>")]
+    pub delay_seconds: u64,
+}
+
 fn secs<const N: u64>() -> u64 {
     N
 }
@@ -242,10 +265,21 @@ impl Health {
     /// The name of the port that it asks.
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
-        let http = self.http.as_ref().map(|it| &it.endpoint);
-        http.or(self.tcp.as_ref().map(|it| &it.endpoint))
-            .map(String::as_str)
+        endpoint(self.http.as_ref(), self.tcp.as_ref())
     }
+}
+
+impl PodCheck {
+    /// The name of the port that it asks.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&str> {
+        endpoint(self.http.as_ref(), self.tcp.as_ref())
+    }
+}
+
+fn endpoint<'a>(http: Option<&'a HealthHttp>, tcp: Option<&'a HealthTcp>) -> Option<&'a str> {
+    let http = http.map(|it| it.endpoint.as_str());
+    http.or(tcp.map(|it| it.endpoint.as_str()))
 }
 
 /// How a container ends.

@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::app::{
-    EnvValue, ExecutorResources, KillSelection, Network, NetworkMode, Secret, UnreachableStrategy,
-    UpgradeStrategy, VersionInfo,
+    EnvValue, ExecutorResources, KillSelection, LinuxInfo, Network, NetworkMode, Secret,
+    UnreachableStrategy, UpgradeStrategy, VersionInfo,
 };
 use crate::input::Defaults;
 use crate::path_id::PathId;
@@ -36,7 +35,7 @@ pub struct PodInput {
     pub deployment_timeout_seconds: Option<u64>,
     pub executor_resources: ExecutorResources,
     pub role: Option<String>,
-    pub linux_info: Option<Value>,
+    pub linux_info: Option<LinuxInfo>,
     pub legacy_shared_cgroups: Option<bool>,
 }
 

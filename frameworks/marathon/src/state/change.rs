@@ -29,6 +29,8 @@ pub enum Change {
     Version(PathId, Timestamp, Option<Spec>),
     /// The version of an app or pod that is wanted.
     Wanted(PathId, Option<Timestamp>),
+    /// Whether an app or pod went at that moment.
+    Deleted(Timestamp, PathId, bool),
     /// An instance.
     Instance(InstanceId, Option<Arc<Instance>>),
     /// What a deployment is to do.
@@ -179,6 +181,7 @@ impl State {
                 let spec = version.and_then(|version| versions?.get(&version));
                 self.root.set(&id, spec.cloned());
             }
+            Change::Deleted(moment, id, is_so) => self.set_deleted(moment, id, is_so),
             Change::Instance(id, instance) => self.set_instance(id, instance),
             Change::Deployment(id, plan) => self.set_deployment(id, plan.map(|plan| *plan)),
             Change::Progress(id, progress) => {
@@ -203,6 +206,18 @@ impl State {
         set(versions, version, spec);
         if versions.is_empty() {
             self.versions.remove(&id);
+        }
+    }
+
+    fn set_deleted(&mut self, moment: Timestamp, id: PathId, is_so: bool) {
+        let gone = self.deleted.entry(moment).or_default();
+        if is_so {
+            gone.insert(id);
+        } else {
+            gone.remove(&id);
+        }
+        if gone.is_empty() {
+            self.deleted.remove(&moment);
         }
     }
 
@@ -270,6 +285,8 @@ impl State {
         for change in changes {
             self.apply(change);
         }
+        self.first_roles = self.roles();
+        self.told_roles = self.roles();
         Ok(())
     }
 }
@@ -294,6 +311,10 @@ impl Change {
                 (key, json(spec.as_ref()))
             }
             Self::Wanted(id, version) => (format!("wanted/{id}"), json(version.as_ref())),
+            Self::Deleted(moment, id, is_so) => {
+                let key = format!("deleted/{}@{id}", moment.as_millis());
+                (key, json(is_so.then_some(&true)))
+            }
             Self::Instance(id, instance) => (format!("instance/{id}"), json(instance.as_ref())),
             Self::Deployment(id, plan) => (format!("deployment/{id}"), json(plan.as_ref())),
             Self::Progress(id, progress) => (format!("progress/{id}"), json(progress.as_ref())),
@@ -331,6 +352,11 @@ impl Change {
                 Self::Version(id.parse()?, version, read(value)?)
             }
             "wanted" => Self::Wanted(rest.parse()?, read(value)?),
+            "deleted" => {
+                let (millis, id) = rest.split_once('@').ok_or("no moment")?;
+                let moment = Timestamp::from_millis(millis.parse()?);
+                Self::Deleted(moment, id.parse()?, read(value)?)
+            }
             "instance" => Self::Instance(rest.parse()?, read(value)?),
             "deployment" => Self::Deployment(rest.to_owned(), read(value)?),
             "progress" => Self::Progress(rest.to_owned(), read(value)?),

@@ -14,6 +14,8 @@ pub struct Settings {
     pub defaults: Defaults,
     /// What is enabled.
     pub features: Features,
+    /// Whether apps in new groups at the top have their group's role.
+    pub new_groups_enforce_role: bool,
     /// Where service ports are taken from.
     pub service_ports: RangeInclusive<u16>,
     /// How many deployments may be on their way at once.
@@ -51,6 +53,7 @@ impl Default for Settings {
         Self {
             defaults: Defaults::default(),
             features: Features::default(),
+            new_groups_enforce_role: false,
             service_ports: 10_000..=20_000,
             max_running_deployments: 100,
             max_apps: None,

@@ -12,6 +12,11 @@ pub(super) fn validate(app: &App, features: Features, wrong: &mut Violations) {
         return;
     };
     image(app, container, wrong);
+    wrong.require(
+        container.kind == ContainerKind::Mesos || container.linux_info.is_none(),
+        "/container/linuxInfo",
+        "is of the Mesos containerizer only",
+    );
     for (index, volume) in container.volumes.iter().enumerate() {
         let path = format!("/container/volumes({index})");
         one_volume(app, volume, features, &path, wrong);

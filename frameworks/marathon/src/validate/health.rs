@@ -103,10 +103,35 @@ fn plain_check(app: &App, check: &Check, wrong: &mut Violations) {
         "/check",
         "checks are not supported by the Docker containerizer",
     );
-    let http = check.http.as_ref().map(|http| http.port_index);
-    let tcp = check.tcp.as_ref().map(|tcp| tcp.port_index);
-    for index in [http, tcp].into_iter().flatten().flatten() {
-        wrong.require((index as usize) < app.port_count(), "/check", NO_SUCH_PORT);
+    let http = check.http.as_ref().map(|it| (it.port, it.port_index));
+    let tcp = check.tcp.as_ref().map(|it| (it.port, it.port_index));
+    for (port, index) in http.into_iter().chain(tcp) {
+        wrong.require(
+            port.is_some() != index.is_some(),
+            "/check",
+            "Check must specify either a port or a portIndex",
+        );
+        let is_there = index.is_none_or(|index| (index as usize) < app.port_count());
+        wrong.require(is_there, "/check", NO_SUCH_PORT);
+    }
+    if let Some(http) = &check.http {
+        wrong.require(
+            http.scheme.as_deref().is_none_or(|scheme| scheme == "HTTP"),
+            "/check/http/scheme",
+            "must be HTTP: Mesos makes no checks over HTTPS that only tell",
+        );
+    }
+    if let Some(exec) = &check.exec {
+        let words = exec.command.argv.as_ref();
+        let is_said = [
+            exec.command.shell.as_ref().is_some_and(|it| !it.is_empty()),
+            words.is_some_and(|words| !words.is_empty()),
+        ];
+        wrong.require(
+            is_said[0] != is_said[1],
+            "/check/exec/command",
+            "must have exactly one of shell and argv",
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Pods: what of them apps do not have, and what apps have too in other words.
 
 use crate::app::{Limit, NetworkMode, UnreachableStrategy};
-use crate::pod::{Command, Endpoint, Health, Pod, PodContainer, PodVolume};
+use crate::pod::{Command, Endpoint, Health, Pod, PodCheck, PodContainer, PodVolume};
 use crate::violations::Violations;
 
 use super::container::one_persistent;
@@ -155,6 +155,9 @@ fn one_container(
     if let Some(check) = &container.health_check {
         health(container, check, &format!("{path}/healthCheck"), wrong);
     }
+    if let Some(check) = &container.check {
+        plain_check(container, check, &format!("{path}/check"), wrong);
+    }
     for (index, mount) in container.volume_mounts.iter().enumerate() {
         let path = format!("{path}/volumeMounts({index})");
         name(&mount.name, format!("{path}/name"), wrong);
@@ -283,6 +286,35 @@ fn health(container: &PodContainer, check: &Health, path: &str, wrong: &mut Viol
         format!("{path}/timeoutSeconds"),
         "must be less than intervalSeconds",
     );
+}
+
+fn plain_check(container: &PodContainer, check: &PodCheck, path: &str, wrong: &mut Violations) {
+    let kinds = [
+        check.http.is_some(),
+        check.tcp.is_some(),
+        check.exec.is_some(),
+    ];
+    wrong.require(
+        kinds.into_iter().filter(|is_it| *is_it).count() == 1,
+        path,
+        "must have exactly one of http, tcp and exec",
+    );
+    if let Some(endpoint) = check.endpoint() {
+        wrong.require(
+            container.endpoints.iter().any(|it| it.name == endpoint),
+            format!("{path}/endpoint"),
+            "contained in the container endpoints",
+        );
+    }
+    let scheme = check.http.as_ref().and_then(|http| http.scheme.as_deref());
+    wrong.require(
+        scheme.is_none_or(|scheme| scheme == "HTTP"),
+        format!("{path}/http/scheme"),
+        "must be HTTP: Mesos makes no checks over HTTPS that only tell",
+    );
+    if let Some(exec) = &check.exec {
+        command(&exec.command, format!("{path}/exec/command"), wrong);
+    }
 }
 
 fn volumes(pod: &Pod, wrong: &mut Violations) {

@@ -303,6 +303,8 @@ fn translate(told: Told) -> Vec<Call> {
             revive: Some(call::Revive { roles: vec![role] }),
             ..of(call::Type::Revive)
         }],
+        // Every app here is in the role that the framework begins with.
+        Told::Roles { .. } => Vec::new(),
     }
 }
 

@@ -4,8 +4,9 @@ use crate::deployment::Plan;
 use crate::path_id::PathId;
 use crate::pod::PodInput;
 use crate::request::{GroupInput, Refusal, Reply};
-use crate::root::{Group, Root};
+use crate::root::Root;
 use crate::spec::Spec;
+use crate::state::Change;
 use crate::timestamp::Timestamp;
 use crate::violations::Violations;
 
@@ -35,7 +36,14 @@ impl Step<'_> {
                 "Group {id} is already created. Use PUT to change this group."
             )));
         }
-        self.is_free(&id)?;
+        if let Some(spec) = self.state.root.spec(&id) {
+            let article = if spec.app().is_some() { "An" } else { "A" };
+            let kind = spec.kind();
+            return Err(Refusal::Exists(format!(
+                "{article} {kind} with the path {id} already exists."
+            )));
+        }
+        alone(input)?;
         let version = self.version();
         let mut root = self.state.root.clone();
         match (input.version, input.scale_by) {
@@ -53,11 +61,30 @@ impl Step<'_> {
         Ok(Reply::Deployed(deployed))
     }
 
+    /// Whose role apps in a group have from now on. Those that are there keep
+    /// theirs.
+    pub(super) fn patch_group(
+        &mut self,
+        id: &PathId,
+        enforce_role: Option<bool>,
+    ) -> Result<Reply, Refusal> {
+        if id.segments().len() != 1 {
+            return Err(invalid("/", "Path needs to be top-level"));
+        }
+        let group = self.state.root.group(id).cloned();
+        let mut group = group.ok_or_else(|| no_group(id))?;
+        group.enforce_role = enforce_role.unwrap_or(self.state.settings.new_groups_enforce_role);
+        if self.state.root.group(id) != Some(&group) {
+            self.change(Change::Group(id.clone(), Some(group)));
+        }
+        Ok(Reply::Done)
+    }
+
     pub(super) fn delete_group(&mut self, id: &PathId, force: bool) -> Result<Reply, Refusal> {
         let version = self.version();
         let mut root = self.state.root.clone();
         if !root.remove_group(id, version) {
-            return Err(Refusal::NotFound(format!("Group '{id}' does not exist")));
+            return Err(no_group(id));
         }
         self.deploy(root, version, force).map(Reply::Deployed)
     }
@@ -78,7 +105,7 @@ impl Step<'_> {
         let mut group = root
             .group(id)
             .cloned()
-            .unwrap_or_else(|| Group::new(version));
+            .unwrap_or_else(|| root.new_group(id, version));
         group.version = version;
         if let Some(dependencies) = &input.dependencies {
             group.dependencies.clear();
@@ -86,12 +113,26 @@ impl Step<'_> {
                 let path = PathId::parse(path, id).map_err(|error| {
                     invalid(&format!("/dependencies({index})"), &error.to_string())
                 })?;
+                // Whatever comes into it would wait for itself.
+                if path.is_in(id) || id.is_in(&path) {
+                    let at = format!("/dependencies({index})");
+                    return Err(invalid(&at, "Dependency graph has cyclic dependencies."));
+                }
                 group.dependencies.push(path);
             }
         }
         if let Some(enforce_role) = input.enforce_role {
             if id.segments().len() != 1 && enforce_role {
-                return Err(invalid("/enforceRole", "is of top-level groups only"));
+                let text = format!(
+                    "enforceRole can only be set for top-level groups, and {id} is not top-level"
+                );
+                return Err(invalid("/enforceRole", &text));
+            }
+            let is_there = self.state.root.group(id).is_some();
+            if is_there && group.enforce_role != enforce_role && changes_specs(input) {
+                let text = "enforceRole cannot be modified in a request that adds, removes or \
+                            modifies services; please make these changes in separate requests.";
+                return Err(invalid("/enforceRole", text));
             }
             group.enforce_role = enforce_role;
         }
@@ -113,6 +154,11 @@ impl Step<'_> {
                 let inner_id =
                     PathId::parse(name, id).map_err(|error| invalid(&path, &error.to_string()))?;
                 is_inside(&inner_id, id, &format!("/groups({index})"))?;
+                if inner.version.is_some() || inner.scale_by.is_some() {
+                    let path = format!("/groups({index})");
+                    let text = "version and scaleBy are of the group that is asked for only";
+                    return Err(invalid(&path, text));
+                }
                 self.lay_group(root, &inner_id, inner, version, depth + 1)?;
                 named.push(inner_id);
             }
@@ -205,34 +251,56 @@ impl Step<'_> {
         wanted: Timestamp,
         version: Timestamp,
     ) -> Result<(), Refusal> {
-        let knows = self
-            .state
-            .versions
-            .range(id.clone()..)
-            .take_while(|(app, _)| app.is_in(id))
-            .any(|(_, versions)| versions.contains_key(&wanted));
-        if !knows {
+        let Some(then) = self.state.specs_then(id, wanted) else {
             return Err(Refusal::NotFound(format!(
-                "Group '{id}' with version '{wanted}' does not exist"
+                "Group '{id}' does not exist in version {wanted}"
             )));
-        }
+        };
         let ids: Vec<PathId> = root.specs_in(id).map(|it| it.id().clone()).collect();
         for id in ids {
             root.remove(&id, version);
         }
-        let of_group = self.state.versions.range(id.clone()..);
-        for (id, versions) in of_group.take_while(|(it, _)| it.is_in(id)) {
-            let Some((_, then)) = versions.range(..=wanted).next_back() else {
-                continue;
-            };
-            let spec = match self.state.root.spec(id) {
-                Some(now) => super::with_version(now, then.clone(), version),
+        for then in then {
+            let spec = match self.state.root.spec(then.id()) {
+                Some(now) => super::definition::with_version(now, then.clone(), version),
                 None => then.renamed(version, then.version_info()),
             };
             root.put(spec, version);
         }
         Ok(())
     }
+}
+
+/// What goes back or is scaled is not changed otherwise.
+fn alone(input: &GroupInput) -> Result<(), Refusal> {
+    let others = [
+        input.apps.is_some(),
+        input.pods.is_some(),
+        input.groups.is_some(),
+        input.dependencies.is_some(),
+        input.enforce_role.is_some(),
+        input.version.is_some() && input.scale_by.is_some(),
+    ];
+    let path = match (input.version, input.scale_by) {
+        (Some(_), _) => "/version",
+        (None, Some(_)) => "/scaleBy",
+        (None, None) => return Ok(()),
+    };
+    if others.contains(&true) {
+        let text = "not allowed in conjunction with other properties.";
+        return Err(invalid(path, text));
+    }
+    Ok(())
+}
+
+/// Whether apps or pods may be others after this.
+fn changes_specs(input: &GroupInput) -> bool {
+    let is_right_in_it = input.apps.is_some() || input.pods.is_some();
+    is_right_in_it || input.groups.iter().flatten().any(changes_specs)
+}
+
+fn no_group(id: &PathId) -> Refusal {
+    Refusal::NotFound(format!("Group '{id}' does not exist"))
 }
 
 /// What a group names is in it.
@@ -249,7 +317,7 @@ fn scale(root: &mut Root, id: &PathId, factor: f64, version: Timestamp) -> Resul
         return Err(invalid("/scaleBy", "must be a number that is not negative"));
     }
     if root.group(id).is_none() {
-        return Err(Refusal::NotFound(format!("Group '{id}' does not exist")));
+        return Err(no_group(id));
     }
     let specs: Vec<Spec> = root.specs_in(id).cloned().collect();
     for spec in specs {

@@ -10,7 +10,8 @@ use crate::timestamp::Timestamp;
 use crate::validate::validate_pod;
 use crate::violations::Violations;
 
-use super::{Step, exists, named, with_version};
+use super::definition::with_version;
+use super::{Step, exists, named};
 
 impl Step<'_> {
     pub(super) fn create_pod(&mut self, input: PodInput, force: bool) -> Result<Reply, Refusal> {

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 
 use mesos_sdk::placement::Launch;
 use mesos_sdk::{operation, v1};
-use serde_json::Value as Json;
 
-use crate::app::NetworkMode;
+use crate::app::{IpcMode, LinuxInfo, NetworkMode};
 use crate::instance::Instance;
-use crate::pod::{Command, Health, Pod, PodContainer};
+use crate::pod::{Command, Health, Pod, PodCheck, PodContainer};
 use crate::state::Settings;
 
 use super::{
-    Value, decimal, label, label_variables, labels, limits_of, seconds, secret, split, uri,
+    Value, checks, decimal, label, label_variables, labels, limits_of, seconds, secret, split, uri,
     value_of, variable,
 };
 
@@ -82,6 +81,10 @@ pub(in crate::engine) fn group(
                 .health_check
                 .as_ref()
                 .and_then(|check| health_check(pod, check, ports)),
+            check: container
+                .check
+                .as_ref()
+                .and_then(|check| plain_check(pod, check, ports)),
             kill_policy: grace.map(|grace| v1::KillPolicy {
                 grace_period: Some(v1::DurationInfo {
                     nanoseconds: nanoseconds(grace),
@@ -295,29 +298,22 @@ fn of_executor(path: String) -> v1::volume::Source {
 }
 
 /// `seccomp` and `ipcInfo` of a definition.
-pub(super) fn linux_info(info: Option<&Json>) -> v1::LinuxInfo {
-    let mut linux = v1::LinuxInfo::default();
-    let Some(info) = info else {
-        return linux;
-    };
-    let seccomp = &info["seccomp"];
-    if seccomp.is_object() {
-        linux.seccomp = Some(v1::SeccompInfo {
-            profile_name: seccomp["profileName"].as_str().map(str::to_owned),
-            unconfined: seccomp["unconfined"].as_bool(),
-        });
+pub(super) fn linux_info(info: Option<&LinuxInfo>) -> v1::LinuxInfo {
+    let seccomp = info.and_then(|info| info.seccomp.as_ref());
+    let ipc = info.and_then(|info| info.ipc_info);
+    let mode = ipc.map(|ipc| match ipc.mode {
+        IpcMode::Private => v1::linux_info::IpcMode::Private,
+        IpcMode::ShareParent => v1::linux_info::IpcMode::ShareParent,
+    });
+    v1::LinuxInfo {
+        seccomp: seccomp.map(|seccomp| v1::SeccompInfo {
+            profile_name: seccomp.profile_name.clone(),
+            unconfined: Some(seccomp.unconfined),
+        }),
+        ipc_mode: mode.map(Into::into),
+        shm_size: ipc.and_then(|ipc| ipc.shm_size),
+        ..v1::LinuxInfo::default()
     }
-    let ipc = &info["ipcInfo"];
-    if ipc.is_object() {
-        let mode = match ipc["mode"].as_str() {
-            Some("SHARE_PARENT") => v1::linux_info::IpcMode::ShareParent,
-            _ => v1::linux_info::IpcMode::Private,
-        };
-        linux.ipc_mode = Some(mode.into());
-        let size = ipc["shmSize"].as_u64();
-        linux.shm_size = size.and_then(|size| u32::try_from(size).ok());
-    }
-    linux
 }
 
 /// The executor's container: the networks that all containers are in.
@@ -399,19 +395,55 @@ fn discovery(pod: &Pod, container: &PodContainer, ports: &[u16]) -> v1::Discover
     }
 }
 
+/// The port of an endpoint, from inside of the containers.
+fn port_of(pod: &Pod, name: &str, ports: &[u16]) -> Option<u32> {
+    let mut endpoints = pod.endpoint_ports(ports);
+    let (_, endpoint, on_host) = endpoints.find(|(_, it, _)| it.name == name)?;
+    let inside = endpoint.container_port.filter(|port| *port != 0);
+    let port = if pod.has_host_network() {
+        on_host
+    } else {
+        inside.or(on_host)
+    };
+    port.map(u32::from)
+}
+
+fn run_by(command: &Command) -> v1::CommandInfo {
+    match command {
+        Command::Shell(line) => v1::CommandInfo {
+            shell: Some(true),
+            value: Some(line.clone()),
+            ..v1::CommandInfo::default()
+        },
+        Command::Argv(words) => v1::CommandInfo {
+            shell: Some(false),
+            value: words.first().cloned(),
+            arguments: words.clone(),
+            ..v1::CommandInfo::default()
+        },
+    }
+}
+
+fn plain_check(pod: &Pod, check: &PodCheck, ports: &[u16]) -> Option<v1::CheckInfo> {
+    let mut info = checks::timed(
+        check.delay_seconds,
+        check.interval_seconds,
+        check.timeout_seconds,
+    );
+    if let Some(http) = &check.http {
+        let port = port_of(pod, &http.endpoint, ports)?;
+        checks::ask(&mut info, port, http.path.clone());
+    } else if let Some(tcp) = &check.tcp {
+        checks::connect(&mut info, port_of(pod, &tcp.endpoint, ports)?);
+    } else {
+        checks::run(&mut info, run_by(&check.exec.as_ref()?.command));
+    }
+    Some(info)
+}
+
 fn health_check(pod: &Pod, check: &Health, ports: &[u16]) -> Option<v1::HealthCheck> {
     use v1::health_check::{HttpCheckInfo, TcpCheckInfo, Type};
-    let port = |name: &str| {
-        let mut endpoints = pod.endpoint_ports(ports);
-        let (_, endpoint, on_host) = endpoints.find(|(_, it, _)| it.name == name)?;
-        let inside = endpoint.container_port.filter(|port| *port != 0);
-        let port = if pod.has_host_network() {
-            on_host
-        } else {
-            inside.or(on_host)
-        };
-        port.map(u32::from)
-    };
+    let port = |name: &str| port_of(pod, name, ports);
     let mut info = v1::HealthCheck {
         delay_seconds: seconds(check.delay_seconds),
         interval_seconds: seconds(check.interval_seconds),
@@ -436,19 +468,7 @@ fn health_check(pod: &Pod, check: &Health, ports: &[u16]) -> Option<v1::HealthCh
         });
     } else if let Some(exec) = &check.exec {
         info.r#type = Some(Type::Command.into());
-        let mut command = v1::CommandInfo::default();
-        match &exec.command {
-            Command::Shell(line) => {
-                command.shell = Some(true);
-                command.value = Some(line.clone());
-            }
-            Command::Argv(words) => {
-                command.shell = Some(false);
-                command.value = words.first().cloned();
-                command.arguments.clone_from(words);
-            }
-        }
-        info.command = Some(command);
+        info.command = Some(run_by(&exec.command));
     }
     Some(info)
 }

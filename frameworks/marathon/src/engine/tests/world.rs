@@ -207,7 +207,7 @@ impl World {
                 }
             }
             Call::Decline { offers, .. } => self.declined += offers.len(),
-            Call::Suppress(_) | Call::Revive(_) => {}
+            Call::Suppress(_) | Call::Revive(_) | Call::Roles { .. } => {}
         }
     }
 

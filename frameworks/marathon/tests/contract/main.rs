@@ -1,0 +1,10 @@
+//! The API as its contract has it, asked over HTTP: statuses, headers and bodies
+//! that clients depend on.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where its world does")]
+
+#[path = "../tutorial/client.rs"]
+mod client;
+mod groups;
+mod server;
+mod tasks;
