@@ -112,6 +112,11 @@ pub struct App {
     pub role: String,
     /// Secrets that the environment and volumes name.
     pub secrets: BTreeMap<String, Secret>,
+    /// How long an instance that fails its health checks is kept at most until
+    /// another, started for it, is healthy; absent, it is killed at once. Ours;
+    /// other Marathons do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_before_kill_seconds: Option<u64>,
     /// Time between SIGTERM and SIGKILL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_kill_grace_period_seconds: Option<u64>,
@@ -258,6 +263,7 @@ impl App {
             resource_limits: None,
             role: role.to_owned(),
             secrets: BTreeMap::new(),
+            start_before_kill_seconds: None,
             task_kill_grace_period_seconds: None,
             tty: None,
             unreachable_strategy: UnreachableStrategy::default(),
@@ -360,6 +366,7 @@ impl App {
         let mut same = self.clone();
         same.instances = next.instances;
         same.deployment_timeout_seconds = next.deployment_timeout_seconds;
+        same.start_before_kill_seconds = next.start_before_kill_seconds;
         same.version = next.version;
         same.version_info = next.version_info;
         same != *next

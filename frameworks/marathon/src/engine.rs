@@ -7,6 +7,7 @@
 //! wait. The way of a status update: `update` notes it, and the same passes
 //! follow. None of them depends on which input came before.
 
+mod condemned;
 mod deploy;
 mod health;
 mod launch;

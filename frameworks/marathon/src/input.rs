@@ -61,6 +61,7 @@ pub struct AppInput {
     pub resource_limits: Option<ResourceLimits>,
     pub role: Option<String>,
     pub secrets: Option<BTreeMap<String, Secret>>,
+    pub start_before_kill_seconds: Option<u64>,
     pub task_kill_grace_period_seconds: Option<u64>,
     pub tty: Option<bool>,
     pub unreachable_strategy: Option<UnreachableStrategy>,
@@ -136,7 +137,7 @@ impl AppInput {
             networks, on_every_agent, readiness_checks, require_ports, role, secrets, unreachable_strategy,
             upgrade_strategy;
             optional: accepted_resource_roles, args, check, cmd, container,
-            deployment_timeout_seconds, executor_resources, port_definitions, resource_limits, task_kill_grace_period_seconds, tty, user
+            deployment_timeout_seconds, executor_resources, port_definitions, resource_limits, start_before_kill_seconds, task_kill_grace_period_seconds, tty, user
         );
     }
 }

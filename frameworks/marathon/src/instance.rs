@@ -256,6 +256,10 @@ pub struct Instance {
     pub tasks: Vec<Task>,
     /// When its end was last asked for.
     pub killed_at: Option<Timestamp>,
+    /// When its health checks had failed too often, where another is to be healthy
+    /// before it is killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condemned_at: Option<Timestamp>,
     /// What ties it to one agent, of those that keep something there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bond: Option<Bond>,
@@ -372,6 +376,7 @@ impl Instance {
             place: None,
             tasks: Vec::new(),
             killed_at: None,
+            condemned_at: None,
             bond: None,
         }
     }
@@ -402,6 +407,7 @@ impl Instance {
         self.place = None;
         self.tasks = Vec::new();
         self.killed_at = None;
+        self.condemned_at = None;
         self
     }
 

@@ -42,6 +42,9 @@ pub struct Backoff {
 pub struct Patience {
     /// How long a deployment may take before it is rolled back by itself.
     pub deployment: Option<Duration>,
+    /// How long an instance that fails its health checks is kept until another is
+    /// healthy.
+    pub unhealthy: Option<Duration>,
 }
 
 impl From<App> for Spec {
@@ -191,8 +194,10 @@ impl Spec {
         let seconds = of_both!(self,
             app => app.deployment_timeout_seconds,
             pod => pod.deployment_timeout_seconds);
+        let unhealthy = self.app().and_then(|app| app.start_before_kill_seconds);
         Patience {
             deployment: seconds.map(Duration::from_secs),
+            unhealthy: unhealthy.map(Duration::from_secs),
         }
     }
 

@@ -171,6 +171,14 @@ impl State {
         self.probes.wellness(instance, spec)
     }
 
+    /// What a health check last found wrong with an instance.
+    #[must_use]
+    pub fn last_failure(&self, instance: &Instance) -> Option<String> {
+        let found = self.probes.health.get(&instance.id)?;
+        let failed = found.values().find(|it| it.is_known() && !it.is_alive())?;
+        failed.last_failure_cause.clone()
+    }
+
     /// Whether the readiness check of its app is content; without one, it is.
     #[must_use]
     pub fn is_ready(&self, instance: &Instance) -> bool {

@@ -85,20 +85,7 @@ impl Counts {
 /// How many are healthy at least and run at most, for an app of so many.
 #[must_use]
 pub fn bounds(target: usize, strategy: UpgradeStrategy, is_resident: bool) -> (usize, usize) {
-    let share = |share: f64| share.clamp(0.0, 1.0);
-    let count = u32::try_from(target).unwrap_or(u32::MAX);
-    let min = f64::from(count) * share(strategy.minimum_health_capacity);
-    let over = f64::from(count) * share(strategy.maximum_over_capacity);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "not negative, and at most twice the target"
-    )]
-    // A share such as 0.1 times 30 is 3, though doubles make it a little more.
-    let (min, over) = (
-        (min - 1e-9).ceil().max(0.0) as usize,
-        (over + 1e-9).floor() as usize,
-    );
+    let (min, over) = shares(target, strategy);
     let max = target + over;
     // With no room to move, one more is started; volumes are never doubled, so
     // there one is missing instead.
@@ -106,6 +93,35 @@ pub fn bounds(target: usize, strategy: UpgradeStrategy, is_resident: bool) -> (u
         (true, false) => (min, max + 1),
         (true, true) => (min.saturating_sub(1), max),
         (false, _) => (min, max),
+    }
+}
+
+/// How many are healthy at least, and how many more than wanted there may be.
+fn shares(target: usize, strategy: UpgradeStrategy) -> (usize, usize) {
+    let share = |share: f64| share.clamp(0.0, 1.0);
+    let count = u32::try_from(target).unwrap_or(u32::MAX);
+    let min = f64::from(count) * share(strategy.minimum_health_capacity);
+    let over = f64::from(count) * share(strategy.maximum_over_capacity);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and at most the target"
+    )]
+    // A share such as 0.1 times 30 is 3, though doubles make it a little more.
+    let shares = (
+        (min - 1e-9).ceil().max(0.0) as usize,
+        (over + 1e-9).floor() as usize,
+    );
+    shares
+}
+
+/// How many more than wanted there may be of an app or pod that is not being
+/// replaced.
+#[must_use]
+pub fn room(spec: &Spec) -> usize {
+    match spec.is_alone() {
+        true => 0,
+        false => shares(spec.instances() as usize, spec.upgrade_strategy()).1,
     }
 }
 

@@ -248,12 +248,14 @@ impl Step<'_> {
                 }),
             );
         }
-        if !is_too_bad {
+        if !is_too_bad || instance.condemned_at.is_some() {
             return;
         }
         if !is_silent || others_answer || (nobody_answers && self.is_tried(app)) {
-            self.tell_of_unhealthy("unhealthy_instance_kill_event", instance, cause);
-            self.end(&instance.id);
+            if !self.condemn(instance) {
+                self.tell_of_unhealthy("unhealthy_instance_kill_event", instance, cause);
+                self.end(&instance.id);
+            }
         } else if failures == check.max_consecutive_failures + 1 {
             let cause = format!(
                 "{}; so it is with every other one",
@@ -263,7 +265,7 @@ impl Step<'_> {
         }
     }
 
-    fn tell_of_unhealthy(
+    pub(super) fn tell_of_unhealthy(
         &mut self,
         kind: &'static str,
         instance: &Instance,

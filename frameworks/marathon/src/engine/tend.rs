@@ -81,6 +81,7 @@ impl Step<'_> {
         self.give_up_lost(id);
         self.give_up_overdue(id);
         self.give_up_agents(id);
+        self.end_condemned(id);
         let is_as_wanted = match self.aim(id) {
             Aim::Nothing => true,
             Aim::Stop => self.stop(id),
@@ -126,7 +127,7 @@ impl Step<'_> {
 
     fn scale(&mut self, spec: &Spec) -> bool {
         self.drop_outdated(spec, self.alike(spec));
-        let wanted = wanted(spec, self.state.instances_of(spec.id()));
+        let wanted = wanted(spec, self.state.instances_of(spec.id())) + self.condemned(spec);
         let instances = self.state.instances_of(spec.id());
         let active = instances.filter(|it| it.is_active()).count();
         if active < wanted {

@@ -1,4 +1,5 @@
 mod apps;
+mod condemned;
 mod deadlines;
 mod deployments;
 mod everywhere;

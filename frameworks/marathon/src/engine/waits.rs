@@ -192,7 +192,10 @@ impl<'a> Tally<'a> {
             Condition::Scheduled => &mut self.scheduled,
             _ if self.state.unconfirmed.contains(&instance.id) => &mut self.unheard,
             Condition::Running if !is_well => {
-                self.cause = self.cause.take().or_else(|| failure(self.state, instance));
+                self.cause = self
+                    .cause
+                    .take()
+                    .or_else(|| self.state.last_failure(instance));
                 &mut self.unwell
             }
             Condition::Running if !self.state.is_ready(instance) => &mut self.unready,
@@ -314,13 +317,6 @@ fn counted(count: usize) -> String {
         1 => "1 instance is".to_owned(),
         count => format!("{count} instances are"),
     }
-}
-
-/// What a health check last found wrong with an instance.
-fn failure(state: &State, instance: &Instance) -> Option<String> {
-    let found = state.probes.health.get(&instance.id)?;
-    let failed = found.values().find(|it| it.is_known() && !it.is_alive())?;
-    failed.last_failure_cause.clone()
 }
 
 /// When an instance out of reach is given up.

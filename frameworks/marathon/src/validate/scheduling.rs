@@ -27,6 +27,7 @@ pub(super) fn validate(app: &App, wrong: &mut Violations) {
         "error.min: must be at least 1",
     );
     timeout(app.deployment_timeout_seconds, wrong);
+    start_before_kill(app, wrong);
     wrong.require(
         !has_duplicates(&app.dependencies),
         "/dependencies",
@@ -61,6 +62,32 @@ pub(super) fn timeout(seconds: Option<u64>, wrong: &mut Violations) {
         format!(
             "must be from 1 to {MAX_SECONDS}; without it deployments take as long as they take"
         ),
+    );
+}
+
+/// Whether there can be another instance for one that is not healthy.
+fn start_before_kill(app: &App, wrong: &mut Violations) {
+    let at = "/startBeforeKillSeconds";
+    let Some(seconds) = app.start_before_kill_seconds else {
+        return;
+    };
+    wrong.require(
+        (1..=MAX_SECONDS).contains(&seconds),
+        at,
+        format!("must be from 1 to {MAX_SECONDS}; without it the unhealthy are killed at once"),
+    );
+    let is_alone = app.is_resident() || app.has_external_volumes() || app.on_every_agent;
+    wrong.require(
+        !is_alone && !app.is_single_instance(),
+        at,
+        "is not for apps of which no second instance can take a place: those with volumes that \
+         are kept, onEveryAgent, or of a single instance",
+    );
+    wrong.require(
+        is_alone || app.upgrade_strategy.maximum_over_capacity > 0.0,
+        at,
+        "needs an upgradeStrategy whose maximumOverCapacity is more than 0: another instance is \
+         started beside the one that is not healthy",
     );
 }
 

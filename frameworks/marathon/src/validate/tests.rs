@@ -285,3 +285,36 @@ fn constraints_that_leave_no_place_are_refused() {
     let other = json!([["hostname", "UNIQUE"], ["rack", "IS", "r1"]]);
     assert_eq!(constrained(other, 9), "");
 }
+
+#[test]
+fn another_is_started_first_only_where_there_can_be_another() {
+    let wanted = |more: Value| {
+        let mut body = json!({"startBeforeKillSeconds": 60});
+        for (key, value) in more.as_object().unwrap() {
+            body[key] = value.clone();
+        }
+        problem(body)
+    };
+    assert_eq!(wanted(json!({})), "");
+    for (more, expected) in [
+        (json!({"startBeforeKillSeconds": 0}), "must be from 1 to"),
+        (json!({"onEveryAgent": true}), "is not for apps"),
+        (
+            json!({"labels": {"MARATHON_SINGLE_INSTANCE_APP": "true"}}),
+            "is not for apps",
+        ),
+        (
+            json!({"container": {"type": "MESOS", "volumes": [
+                {"containerPath": "a", "mode": "RW", "persistent": {"size": 1}}]}}),
+            "is not for apps",
+        ),
+        (
+            json!({"upgradeStrategy": {"maximumOverCapacity": 0}}),
+            "needs an upgradeStrategy",
+        ),
+    ] {
+        let told = wanted(more.clone());
+        let expected = format!("/startBeforeKillSeconds: {expected}");
+        assert!(told.starts_with(&expected), "{more}: {told}");
+    }
+}

@@ -15,4 +15,5 @@ mod library;
 #[path = "../../../../mesos-sdk/tests/zookeeper/server.rs"]
 mod server;
 mod together;
+mod unhealthy;
 mod world;
