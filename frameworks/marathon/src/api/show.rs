@@ -379,15 +379,19 @@ pub(super) fn group(
     let pods = pods.filter(|_| parts.pods);
     let inner = root.groups_right_in(id).filter(|_| parts.groups);
     let inner = inner.filter_map(|(id, _)| self::group(state, root, id, parts, embed, now));
-    Some(json!({
+    let mut shown = json!({
         "id": id,
         "version": group.version,
         "dependencies": group.dependencies,
-        "enforceRole": group.enforce_role,
         "apps": apps.map(|it| app(state, it, embed, now)).collect::<Vec<_>>(),
         "pods": pods.map(|it| pod_status(state, it, now)).collect::<Vec<_>>(),
         "groups": inner.collect::<Vec<_>>(),
-    }))
+    });
+    // Clients from before roles know no such field.
+    if group.enforce_role {
+        shown["enforceRole"] = true.into();
+    }
+    Some(shown)
 }
 
 /// A deployment, with exactly the fields that clients know.
