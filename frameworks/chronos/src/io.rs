@@ -15,14 +15,14 @@ use mesos_service::logging::LogLevels;
 use mesos_service::metrics::MetricsRegistry;
 use mesos_service::proxy::LeaderProxyConfig;
 use mesos_service::run::{Begin, Ended, Leading, Place, Plan, RunError, Stop, run};
-use mesos_service::store::Schema;
+use mesos_service::store::{InvalidEntity, Schema};
 
 use crate::api::Api;
 use crate::machine::{Action, Chronos};
 use crate::notify::Notifier;
-use crate::state::{InvalidEntity, Settings, State};
+use crate::state::{Settings, State};
 
-use cluster::{Cluster, Follow};
+use cluster::Cluster;
 pub(crate) use sandbox::Sandboxes;
 
 /// The entities of Chronos's store.

@@ -3,13 +3,14 @@
 mod change;
 mod settings;
 
-pub use change::{Change, InvalidEntity};
+pub use change::Change;
 pub use settings::Settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesos_sdk::v1;
+use mesos_service::store::InvalidEntity;
 
 use crate::job::{Job, Trigger, seconds_to_ms};
 use crate::progress::{History, Progress};

@@ -16,14 +16,14 @@ use mesos_service::http::{EventBus, EventBusConfig};
 use mesos_service::logging::LogLevels;
 use mesos_service::metrics::MetricsRegistry;
 use mesos_service::run::{self, Begin, Ended, Leading, Plan, RunError};
-use mesos_service::store::{Schema, StoreError};
+use mesos_service::store::{InvalidEntity, Schema, StoreError};
 
 use crate::api::{About, Api};
 use crate::effects::Notice;
 use crate::machine::{Action, Marathon};
-use crate::state::{InvalidEntity, Settings, State};
+use crate::state::{Settings, State};
 
-use cluster::{Cluster, Follow};
+use cluster::Cluster;
 pub use measure::gauges;
 pub(crate) use measure::register as register_numbers;
 pub use office::{Farewell, FarewellError, Office};

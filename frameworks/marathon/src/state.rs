@@ -5,7 +5,7 @@ mod held;
 mod history;
 mod settings;
 
-pub use change::{Change, Deployment, Garbage, InvalidEntity, TaskFailure};
+pub use change::{Change, Deployment, Garbage, TaskFailure};
 pub use held::{HeldOffer, HeldOffers};
 pub use settings::Settings;
 

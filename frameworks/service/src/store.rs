@@ -53,6 +53,28 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn save(&self, batch: &Batch) -> Result<(), StoreError>;
 }
 
+/// Something in a store that its owner cannot read.
+#[derive(Debug, thiserror::Error)]
+#[error("the store's entity {key} cannot be read: {reason}")]
+#[non_exhaustive]
+pub struct InvalidEntity {
+    /// Its key.
+    pub key: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl InvalidEntity {
+    /// What is wrong with the entity of that key.
+    #[must_use]
+    pub fn new(key: &str, reason: impl fmt::Display) -> Self {
+        Self {
+            key: key.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
 /// Changes of entities that belong together. Of two changes of one entity the
 /// later counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mesos_service::store::InvalidEntity;
 use serde::Serialize;
 
 use crate::job::Job;
@@ -25,17 +26,6 @@ pub enum Change {
     Run(RunId, Option<Arc<Run>>),
 }
 
-/// Something in the store cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read the entity {key}: {reason}")]
-#[non_exhaustive]
-pub struct InvalidEntity {
-    /// Its key.
-    pub key: String,
-    /// Why.
-    pub reason: String,
-}
-
 impl Change {
     /// As it is stored: a key, and what it holds from now on, or nothing.
     #[must_use]
@@ -56,10 +46,7 @@ impl Change {
     ///
     /// When it is none of ours.
     pub fn decode(key: &str, value: &[u8]) -> Result<Self, InvalidEntity> {
-        Self::read(key, value).map_err(|reason| InvalidEntity {
-            key: key.to_owned(),
-            reason: reason.to_string(),
-        })
+        Self::read(key, value).map_err(|reason| InvalidEntity::new(key, reason))
     }
 
     fn read(key: &str, value: &[u8]) -> Result<Self, Box<dyn std::error::Error>> {

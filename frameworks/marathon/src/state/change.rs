@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mesos_service::store::InvalidEntity;
 use serde::{Deserialize, Serialize};
 
 use crate::deployment::{Kind, Plan};
@@ -155,17 +156,6 @@ pub struct TaskFailure {
     /// When the container had started, of pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-}
-
-/// Something in the store that is none of ours.
-#[derive(Debug, thiserror::Error)]
-#[error("the store's entity {key} cannot be read: {reason}")]
-#[non_exhaustive]
-pub struct InvalidEntity {
-    /// Its key.
-    pub key: String,
-    /// What is wrong with it.
-    pub reason: String,
 }
 
 impl State {
@@ -330,10 +320,7 @@ impl Change {
     ///
     /// When it is none of ours.
     pub fn decode(key: &str, value: &[u8]) -> Result<Self, InvalidEntity> {
-        Self::read(key, value).map_err(|reason| InvalidEntity {
-            key: key.to_owned(),
-            reason: reason.to_string(),
-        })
+        Self::read(key, value).map_err(|reason| InvalidEntity::new(key, reason))
     }
 
     fn read(key: &str, value: &[u8]) -> Result<Self, Box<dyn std::error::Error>> {
