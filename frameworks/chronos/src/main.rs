@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use chronos::args::{self, Args, Invalid};
+use mesos_service::flags;
 use mesos_service::logging::LogLevels;
 use mesos_service::run::{Ended, Stop};
 
@@ -11,7 +12,6 @@ const FILTER: &str = "warn,chronos=info,mesos_service=info";
 
 /// What supervisors go by.
 mod status {
-    pub(super) const USAGE: u8 = 2;
     pub(super) const LEADERSHIP_LOST: u8 = 103;
 }
 
@@ -19,14 +19,7 @@ mod status {
 async fn main() -> ExitCode {
     let parsed = match args::parse(std::env::args().skip(1), std::env::vars()) {
         Ok(parsed) => parsed,
-        Err(asked) if asked.is_help => {
-            print!("{}", asked.message);
-            return ExitCode::SUCCESS;
-        }
-        Err(wrong) => {
-            eprintln!("{}", wrong.message.trim_end());
-            return ExitCode::from(status::USAGE);
-        }
+        Err(asked) => return asked.show(),
     };
     let levels = LogLevels::install(&LogLevels::filter(None, FILTER));
     for notice in parsed.notices {
@@ -37,7 +30,7 @@ async fn main() -> ExitCode {
         Err(error) => {
             eprintln!("chronos: {error}");
             match error.is::<Invalid>() {
-                true => ExitCode::from(status::USAGE),
+                true => ExitCode::from(flags::USAGE),
                 false => ExitCode::FAILURE,
             }
         }

@@ -14,11 +14,7 @@ pub use config::Invalid;
 
 const RULES: FlagRules = FlagRules {
     prefix: "MARATHON_",
-    environment: &[
-        ("MESOSPHERE_KEYSTORE_PATH", "ssl_keystore_path"),
-        ("MESOSPHERE_KEYSTORE_PASS", "ssl_keystore_password"),
-        ("MESOSPHERE_HTTP_CREDENTIALS", "http_credentials"),
-    ],
+    environment: HttpFlags::ENVIRONMENT,
     retired: retired::FLAGS,
 };
 

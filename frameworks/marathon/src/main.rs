@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use marathon::args::{self, Args, Invalid};
 use marathon::io::Error;
+use mesos_service::flags;
 use mesos_service::logging::LogLevels;
 use mesos_service::run::{Ended, RunError, Stop};
 
@@ -12,7 +13,6 @@ const FILTER: &str = "warn,marathon=info,mesos_service=info";
 
 /// What supervisors of the original know.
 mod status {
-    pub(super) const USAGE: u8 = 2;
     pub(super) const ZOOKEEPER: u8 = 100;
     pub(super) const LEADERSHIP_LOST: u8 = 103;
     pub(super) const FRAMEWORK: u8 = 106;
@@ -24,14 +24,7 @@ mod status {
 async fn main() -> ExitCode {
     let parsed = match args::parse(std::env::args().skip(1), std::env::vars()) {
         Ok(parsed) => parsed,
-        Err(asked) if asked.is_help => {
-            print!("{}", asked.message);
-            return ExitCode::SUCCESS;
-        }
-        Err(wrong) => {
-            eprintln!("{}", wrong.message.trim_end());
-            return ExitCode::from(status::USAGE);
-        }
+        Err(asked) => return asked.show(),
     };
     let filter = LogLevels::filter(parsed.flags.logging_level.as_deref(), FILTER);
     let levels = LogLevels::install(&filter);
@@ -74,7 +67,7 @@ fn of(error: &(dyn std::error::Error + 'static)) -> u8 {
         return if invalid.is_port() {
             status::PORT
         } else {
-            status::USAGE
+            flags::USAGE
         };
     }
     match error.downcast_ref::<RunError>() {

@@ -29,6 +29,8 @@
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Parser};
@@ -79,6 +81,24 @@ pub struct FlagsError {
     pub message: String,
     /// Whether it was asked for, and belongs on the standard output.
     pub is_help: bool,
+}
+
+/// The exit status of a command line that cannot be.
+pub const USAGE: u8 = 2;
+
+impl FlagsError {
+    /// Shows it where it belongs: help on the standard output, anything else on
+    /// that for errors. The status is what the program ends with.
+    #[must_use]
+    pub fn show(&self) -> ExitCode {
+        // Who has closed the output does not want to read it.
+        if self.is_help {
+            let _ = write!(std::io::stdout(), "{}", self.message);
+            return ExitCode::SUCCESS;
+        }
+        let _ = writeln!(std::io::stderr(), "{}", self.message.trim_end());
+        ExitCode::from(USAGE)
+    }
 }
 
 impl From<clap::Error> for FlagsError {

@@ -124,6 +124,14 @@ pub struct Listeners {
 }
 
 impl HttpFlags {
+    /// Names in the environment that the originals' packages set besides, and the
+    /// flags that they stand for.
+    pub const ENVIRONMENT: &'static [(&'static str, &'static str)] = &[
+        ("MESOSPHERE_KEYSTORE_PATH", "ssl_keystore_path"),
+        ("MESOSPHERE_KEYSTORE_PASS", "ssl_keystore_password"),
+        ("MESOSPHERE_HTTP_CREDENTIALS", "http_credentials"),
+    ];
+
     /// Listens on what the flags say.
     ///
     /// # Errors
