@@ -24,8 +24,8 @@ pub use body::{BodySender, Upload};
 use connect::Connector;
 pub use connect::TlsConfig;
 
-/// Idle connections kept for each server.
-const IDLE_CONNECTIONS: usize = 8;
+/// Idle connections kept for each server. Opening one costs more than a call.
+const IDLE_CONNECTIONS: usize = 32;
 
 /// How requests are made.
 #[derive(Debug, Clone)]

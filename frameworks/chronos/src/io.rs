@@ -136,8 +136,7 @@ pub async fn live(config: Config) -> Result<Ended, RunError> {
             credentials,
         };
         let cluster = Cluster::connect(about, master, &state)?;
-        let follow = Follow::new(handle.clone(), cluster.offers());
-        let (driver, mut caller) = cluster.split(handle);
+        let (driver, follower, caller) = cluster.split(handle);
         let performer = move |action: Action| match action {
             Action::Call(call) => caller.call(call),
             Action::Notify(notice) => observe::notify(&notifier, cluster_name.as_deref(), *notice),
@@ -149,7 +148,7 @@ pub async fn live(config: Config) -> Result<Ended, RunError> {
             beside: async move {
                 // The cluster lives as long as its master is needed.
                 let _local = local;
-                driver.run(follow).await.map_err(Error::from)
+                driver.run(follower).await.map_err(Error::from)
             },
         })
     };

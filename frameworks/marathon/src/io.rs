@@ -171,8 +171,7 @@ impl Joins {
         }
         let (master, local) = mesos_local::connect(&self.master, local_config()).await?;
         let cluster = Cluster::connect(self.framework, self.credentials, master, &state)?;
-        let scheduler = Follow::new(handle.clone(), cluster.offers());
-        let (driver, mut caller) = cluster.split(handle.clone());
+        let (driver, follower, caller) = cluster.split(handle.clone());
         let prober = Prober::new(handle);
         Ok(Leading {
             machine: Marathon::new(state),
@@ -189,7 +188,7 @@ impl Joins {
             beside: async move {
                 // The cluster lives as long as the framework in it.
                 let _local = local;
-                driver.run(scheduler).await.map_err(Error::from)
+                driver.run(follower).await.map_err(Error::from)
             },
         })
     }

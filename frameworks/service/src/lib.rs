@@ -12,6 +12,7 @@
 //! | test what happens when saving fails | [`store::MemoryStore`], [`store::SimulatedDisk`] |
 //! | put all of it together in a `main` | [`run::run`], [`run::Plan`] |
 //! | own a state machine, save before anything leaves | [`event_loop::Machine`], [`event_loop::EventLoop`], [`event_loop::Handle`] |
+//! | hand a driver's news to it, and make its calls | [`cluster::Follower`], [`cluster::Caller`], [`cluster::HeldOffers`] |
 //! | know who leads | [`election::Election`], [`zookeeper::ZooKeeperConfig`] |
 //! | let followers answer for the leader | [`proxy::LeaderProxy`] |
 //! | answer HTTP, with TLS, passwords and limits | [`http::Server`], [`http::ServerConfig`], [`http::Router`], [`http::Response`] |
@@ -160,6 +161,7 @@
 //! ```
 
 pub mod clock;
+pub mod cluster;
 pub mod election;
 pub mod event_loop;
 pub mod flags;
