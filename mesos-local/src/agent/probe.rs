@@ -115,18 +115,18 @@ async fn connect(host: IpAddr, port: u32) -> Option<TcpStream> {
 }
 
 async fn http(is_https: bool, host: IpAddr, port: u32, path: &str) -> Finding {
-    let name = match host {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-    };
     let answer = if is_https {
-        match format!("https://{name}:{port}{path}").parse() {
-            Ok(uri) => https::ask(uri).await,
-            Err(_) => return Finding::Nothing,
-        }
+        let Ok(port) = u16::try_from(port) else {
+            return Finding::Nothing;
+        };
+        https::ask(host, port, path).await.map_err(Into::into)
     } else {
         let Some(stream) = connect(host, port).await else {
             return Finding::Nothing;
+        };
+        let name = match host {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
         };
         ask(stream, &name, port, path).await
     };

@@ -1,105 +1,46 @@
 //! Asks a task by HTTPS how it is. Whoever answers is believed: a task's own
 //! certificate is nobody's business, and Mesos asks `curl --insecure`.
 
-use std::sync::{Arc, OnceLock};
+use std::net::IpAddr;
+use std::sync::LazyLock;
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Uri, header};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-
-/// GETs a URI and returns the status of the answer.
-pub(super) async fn ask(uri: Uri) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
-    let host = uri.host().ok_or("the URI has no host")?;
-    let host = host.trim_matches(['[', ']']).to_owned();
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::get(path)
-        .header(header::HOST, HeaderValue::try_from(authority)?)
-        .body(Empty::<Bytes>::new())?;
-    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))).await?;
-    let tls = connector()
-        .connect(ServerName::try_from(host)?, tcp)
-        .await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
-    // It ends with the sender.
-    tokio::spawn(connection);
-    let response = sender.send_request(request).await?;
-    Ok(u32::from(response.status().as_u16()))
-}
+use http::HeaderMap;
+use http::header::{ACCEPT, HeaderValue};
+use mesos_sdk::address::HostAddress;
+use mesos_sdk::transport::{Error, TlsConfig, Transport, TransportConfig};
 
 /// Made once: every probe of every task uses the same.
-fn connector() -> TlsConnector {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    let make = || {
-        let provider = Arc::new(ring::default_provider());
-        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows the usual versions")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-            .with_no_client_auth();
-        Arc::new(config)
+static TRANSPORT: LazyLock<Transport> = LazyLock::new(|| {
+    Transport::new(TransportConfig {
+        tls: TlsConfig {
+            trusts_anybody: true,
+            ..TlsConfig::default()
+        },
+        ..TransportConfig::default()
+    })
+});
+
+/// GETs a path and returns the status of the answer, on a connection of its own.
+pub(super) async fn ask(host: IpAddr, port: u16, path: &str) -> Result<u32, Error> {
+    let server = HostAddress {
+        is_https: true,
+        ..HostAddress::http(host.to_string(), port)
     };
-    TlsConnector::from(Arc::clone(CONFIG.get_or_init(make)))
-}
-
-/// Takes every certificate, but wants its key to be used.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        algorithms.supported_schemes()
-    }
+    let path = if path.is_empty() { "/" } else { path };
+    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*"))]);
+    let answer = TRANSPORT.open_download(&server, path, headers).await?;
+    Ok(u32::from(answer.status.as_u16()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::Arc;
 
-    use rustls::pki_types::PrivateKeyDer;
+    use rustls::crypto::ring;
     use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use rustls::{ServerConfig, ServerConnection, Stream};
 
     use super::*;
@@ -126,8 +67,8 @@ c0OMMJC91K3wExPpTBRJA2DV50o3hg8tXBZaBlBh0gfgI/44d/HtPoW6
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = std::thread::spawn(move || answer_once(&listener));
-        let uri = format!("https://127.0.0.1:{port}/health").parse().unwrap();
-        assert_eq!(ask(uri).await.unwrap(), 204);
+        let asked = ask(Ipv4Addr::LOCALHOST.into(), port, "/health").await;
+        assert_eq!(asked.unwrap(), 204);
         assert!(
             server
                 .join()
