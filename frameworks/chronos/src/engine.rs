@@ -216,8 +216,8 @@ impl Step<'_> {
     }
 
     fn count_queue(&mut self) {
-        let [high, normal] = &self.state.waiting;
-        let (high, normal) = (high.len(), normal.len());
+        let length = |lane: usize| self.state.waiting[lane].len() + self.state.blocked[lane].len();
+        let (high, normal) = (length(0), length(1));
         self.effects.facts.push(Fact::Queue { high, normal });
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use mesos_sdk::v1;
 use mesos_service::store::InvalidEntity;
 
-use crate::job::{Job, Trigger, seconds_to_ms};
+use crate::job::{Job, Policy, Trigger, seconds_to_ms};
 use crate::progress::{History, Progress};
 use crate::run::{Cause, Phase, Run, RunId};
 
@@ -45,9 +45,15 @@ pub struct State {
     pub(crate) due: Timers<String>,
     /// When runs are to be looked at.
     pub(crate) run_timers: Timers<RunId>,
+    /// When jobs are due that may begin then: none that is busy.
+    pub(crate) wanted: Timers<String>,
     /// Runs that wait, by when they may be launched: those that go before
-    /// others, and those others.
+    /// others, and those others. None of a busy job.
     pub(crate) waiting: [BTreeSet<(i64, RunId)>; 2],
+    /// Runs of busy jobs that wait, in the same two lanes.
+    pub(crate) blocked: [BTreeSet<RunId>; 2],
+    /// Jobs of which one run is under way, and no other may be.
+    busy: BTreeSet<String>,
 
     /// Not stored: whether there is a master.
     pub is_connected: bool,
@@ -119,7 +125,10 @@ impl State {
             tasks: BTreeMap::new(),
             due: Timers::default(),
             run_timers: Timers::default(),
+            wanted: Timers::default(),
             waiting: [BTreeSet::new(), BTreeSet::new()],
+            blocked: [BTreeSet::new(), BTreeSet::new()],
+            busy: BTreeSet::new(),
             is_connected: false,
             offers: BTreeMap::new(),
             refusals: BTreeMap::new(),
@@ -211,6 +220,7 @@ impl State {
             let run = self.runs.get(&id).cloned();
             self.apply_run(id, run);
         }
+        self.note_whether_busy(&name);
     }
 
     /// When a job is due follows from its schedule and its progress.
@@ -220,19 +230,62 @@ impl State {
             true => None,
             false => self.next_due(name),
         };
-        self.due.set(&name.to_owned(), due);
+        let name = name.to_owned();
+        self.due.set(&name, due);
+        let wanted = due.filter(|_| !self.busy.contains(&name));
+        self.wanted.set(&name, wanted);
+    }
+
+    /// What waits for nothing but the end of the run before it wants no offers.
+    fn note_whether_busy(&mut self, name: &str) {
+        let job = self.jobs.get(name);
+        let is_alone = job.is_some_and(|job| job.policy() == Policy::Forbid);
+        let is_busy = is_alone && self.runs_of(name).any(|(_, run)| run.launched().is_some());
+        if is_busy == self.busy.contains(name) {
+            return;
+        }
+        if is_busy {
+            self.busy.insert(name.to_owned());
+        } else {
+            self.busy.remove(name);
+        }
+        self.plan(name);
+        let runs = self.runs_of(name).map(|(id, run)| (id, Arc::clone(run)));
+        let waiting = runs.filter(|(_, run)| run.phase == Phase::Waiting);
+        for (id, run) in waiting.collect::<Vec<_>>() {
+            self.stop_waiting(id, &run);
+            self.wait(id, &run);
+        }
+    }
+
+    fn wait(&mut self, id: RunId, run: &Run) {
+        let job = self.jobs.get(&run.job);
+        let lane = usize::from(!job.is_some_and(|job| job.high_priority));
+        if self.busy.contains(&run.job) {
+            self.blocked[lane].insert(id);
+        } else {
+            self.waiting[lane].insert((run.not_before_ms, id));
+        }
+    }
+
+    fn stop_waiting(&mut self, id: RunId, run: &Run) {
+        for waiting in &mut self.waiting {
+            waiting.remove(&(run.not_before_ms, id));
+        }
+        for blocked in &mut self.blocked {
+            blocked.remove(&id);
+        }
     }
 
     fn apply_run(&mut self, id: RunId, run: Option<Arc<Run>>) {
-        if let Some(before) = self.runs.remove(&id) {
+        let before = self.runs.remove(&id);
+        if let Some(before) = &before {
+            self.stop_waiting(id, before);
             if let Some(ids) = self.runs_of.get_mut(&before.job) {
                 ids.remove(&id);
                 if ids.is_empty() {
                     self.runs_of.remove(&before.job);
                 }
-            }
-            for waiting in &mut self.waiting {
-                waiting.remove(&(before.not_before_ms, id));
             }
             if let Some(launched) = before.launched()
                 && self.tasks.get(&launched.task_id) == Some(&id)
@@ -242,22 +295,21 @@ impl State {
         }
         let timer = run.as_ref().and_then(|run| self.next_look(run));
         self.run_timers.set(&id, timer);
-        let Some(run) = run else {
-            return;
-        };
-        let ids = self.runs_of.entry(run.job.clone()).or_default();
-        ids.insert(id);
-        match &run.phase {
-            Phase::Waiting => {
-                let job = self.jobs.get(&run.job);
-                let lane = usize::from(!job.is_some_and(|job| job.high_priority));
-                self.waiting[lane].insert((run.not_before_ms, id));
+        let job = run.as_ref().or(before.as_ref()).map(|run| run.job.clone());
+        if let Some(run) = run {
+            let ids = self.runs_of.entry(run.job.clone()).or_default();
+            ids.insert(id);
+            match &run.phase {
+                Phase::Waiting => self.wait(id, &run),
+                Phase::Launched(launched) => {
+                    self.tasks.insert(launched.task_id.clone(), id);
+                }
             }
-            Phase::Launched(launched) => {
-                self.tasks.insert(launched.task_id.clone(), id);
-            }
+            self.runs.insert(id, run);
         }
-        self.runs.insert(id, run);
+        if let Some(job) = job {
+            self.note_whether_busy(&job);
+        }
     }
 
     /// When something is to be done about a run though nothing happens.

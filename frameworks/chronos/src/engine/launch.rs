@@ -304,7 +304,7 @@ impl Step<'_> {
     pub(super) fn next_wanted(&self) -> Option<i64> {
         let waiting = self.state.waiting.iter();
         let waiting = waiting.filter_map(|it| it.first().map(|(at, _)| *at));
-        self.state.due.first().into_iter().chain(waiting).min()
+        self.state.wanted.first().into_iter().chain(waiting).min()
     }
 
     fn wants_offers(&self) -> bool {

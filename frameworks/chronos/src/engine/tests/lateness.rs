@@ -263,6 +263,42 @@ fn offers_are_asked_for_before_they_are_needed_and_given_back_afterwards() {
 }
 
 #[test]
+fn a_job_that_waits_for_its_own_run_wants_no_offers() {
+    use crate::effects::Call;
+    let mut world = World::new();
+    world.post(&json!({"name": "a", "command": "x", "schedule": EVERY_MINUTE}));
+    let first = world.last();
+    world.says(&first, TaskRunning);
+    world.asked.clear();
+    // It is due again and again, and is forced, and none of that can begin.
+    world.pass(150_000);
+    world.force("a");
+    assert_eq!(world.runs("a").len(), 3);
+    world.restart();
+    world.pass(150_000);
+    assert!(!world.asked.contains(&Call::Revive), "{:?}", world.asked);
+    assert!(world.state.offers.is_empty());
+    assert_eq!(world.state.blocked[1].len(), 2);
+    // Another job is not kept from running.
+    world.post(&json!({"name": "b", "command": "x", "schedule": "R1/2026-01-31T12:05:30Z/P1D"}));
+    world.pass(30_000);
+    assert_eq!(world.count("b"), 1);
+    world.ends(TaskFinished);
+    world.pass(1);
+    world.asked.clear();
+    world.says(&first, TaskFinished);
+    assert!(world.asked.contains(&Call::Revive), "{:?}", world.asked);
+    assert_eq!(world.count("a"), 2);
+    assert_eq!(world.state.blocked[1].len(), 1);
+    // Where runs may overlap nothing is blocked.
+    world.post(&json!({
+        "name": "a", "command": "x", "schedule": EVERY_MINUTE, "concurrent": true,
+    }));
+    assert_eq!(world.state.blocked[1].len(), 0);
+    assert_eq!(world.count("a"), 3);
+}
+
+#[test]
 fn a_cron_job_runs_at_the_times_it_names() {
     let mut world = World::new();
     world.post(&json!({

@@ -125,6 +125,7 @@ impl World {
         assert_eq!(again.children, self.state.children);
         assert_eq!(again.tasks, self.state.tasks);
         assert_eq!(again.waiting, self.state.waiting);
+        assert_eq!(again.blocked, self.state.blocked);
     }
 
     fn restored(&self) -> State {
