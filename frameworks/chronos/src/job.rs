@@ -116,6 +116,10 @@ pub enum Trigger {
     Parents(BTreeSet<String>),
 }
 
+/// Nothing starts in no time: what is less late than this is in time, however
+/// little is asked for.
+const LEAST_LATENESS_MS: i64 = 1000;
+
 /// What happens when a job is due while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
@@ -190,7 +194,8 @@ impl Job {
         }
     }
 
-    /// How many milliseconds after it is due a run may start.
+    /// How many milliseconds after it is due a run may start; a second in any
+    /// case.
     #[must_use]
     pub fn lateness_ms(&self) -> Option<i64> {
         let epsilon = self.epsilon.as_ref().map(Period::as_millis);
@@ -199,6 +204,7 @@ impl Job {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         }
+        .map(|lateness| lateness.max(LEAST_LATENESS_MS))
     }
 
     /// Its timetable, if time makes it run.

@@ -299,6 +299,26 @@ fn a_job_that_waits_for_its_own_run_wants_no_offers() {
 }
 
 #[test]
+fn an_epsilon_of_nothing_leaves_the_time_that_starting_takes() {
+    for field in ["epsilon", "startingDeadlineSeconds"] {
+        let mut world = World::new().without_offers();
+        let mut job = json!({"name": "a", "command": "x", "schedule": EVERY_MINUTE});
+        job[field] = match field {
+            "epsilon" => "PT0S".into(),
+            _ => 0.into(),
+        };
+        world.post(&job);
+        world.pass(1000);
+        world.with_offers();
+        assert_eq!(world.launched.len(), 1, "{field}");
+        world.ends(TaskFinished);
+        let mut world = world.without_offers();
+        world.pass(59_000 + 1001);
+        assert_eq!(world.progress("a").missed_count, 1, "{field}");
+    }
+}
+
+#[test]
 fn a_cron_job_runs_at_the_times_it_names() {
     let mut world = World::new();
     world.post(&json!({
