@@ -17,11 +17,13 @@ use super::task;
 
 /// Runs that are matched with offers at a time.
 const MOST_AT_ONCE: usize = 1000;
-/// Offers that are looked at first, for each run; all of them are if these will
-/// not do.
+/// Offers that are looked at first, for each run; more are if these will not do.
 const OFFERS_FOR_ONE: usize = 2;
 /// And so many in any case.
 const FEW_OFFERS: usize = 16;
+/// But not more: what is due at one moment is to be on its way at once, and
+/// several launches on an agent are one call.
+const BURST_OFFERS: usize = 32;
 /// Jobs of which it is said why they find no agent, each time.
 const MOST_EXPLAINED: usize = 20;
 /// Offers that nothing uses go back one part of so many at a time.
@@ -146,9 +148,9 @@ impl Step<'_> {
         let wanted: usize = groups.iter().map(|group| group.runs.len()).sum();
         let first = groups.first().and_then(|group| group.runs.first());
         let seed = first.map_or(0, |id| self.state.settings.seed_of(*id));
-        let few = wanted.saturating_mul(OFFERS_FOR_ONE).max(FEW_OFFERS);
+        let enough = wanted.saturating_mul(OFFERS_FOR_ONE).max(FEW_OFFERS);
         let all = self.state.offers.len();
-        for most in [few, all] {
+        for most in [enough.min(BURST_OFFERS), enough, all] {
             let offers: Vec<&v1::Offer> = self.state.offers.values().map(|(it, _)| it).collect();
             let offers = &offers[..most.min(all)];
             let placer = Placer::spread().seed(seed);
@@ -300,7 +302,7 @@ impl Step<'_> {
         }
     }
 
-    /// When something is to be launched next that does not wait yet.
+    /// When something is next to be launched that waits for no run before it.
     pub(super) fn next_wanted(&self) -> Option<i64> {
         let waiting = self.state.waiting.iter();
         let waiting = waiting.filter_map(|it| it.first().map(|(at, _)| *at));

@@ -263,6 +263,33 @@ fn offers_are_asked_for_before_they_are_needed_and_given_back_afterwards() {
 }
 
 #[test]
+fn what_is_due_at_one_moment_is_spread_but_not_over_more_agents_than_calls_leave_at_once() {
+    use crate::effects::Call;
+    for (jobs, least, most) in [(8, 8, 8), (100, 25, 32)] {
+        let mut world = World::new().without_offers();
+        world.offer_of(200);
+        for n in 0..jobs {
+            world.post(&json!({
+                "name": n.to_string(), "command": "x", "schedule": "R1/2026-01-31T12:00:10Z/P1D",
+            }));
+        }
+        // They were given back, and come again before they are needed.
+        world.pass(6000);
+        world.offer_of(200);
+        world.asked.clear();
+        world.pass(4000);
+        assert_eq!(world.launched.len(), jobs);
+        let calls = world.asked.iter();
+        let calls = calls.filter(|call| matches!(call, Call::Launch { .. }));
+        let calls = calls.count();
+        assert!(
+            (least..=most).contains(&calls),
+            "{jobs} jobs, {calls} calls"
+        );
+    }
+}
+
+#[test]
 fn a_job_that_waits_for_its_own_run_wants_no_offers() {
     use crate::effects::Call;
     let mut world = World::new();

@@ -149,21 +149,26 @@ impl World {
         if !self.has_offers || !self.state.offers.is_empty() || self.state.is_suppressed {
             return;
         }
-        self.offers_made += 1;
-        let number = self.offers_made;
-        let offer = v1::Offer {
-            id: ids::offer_id(format!("O{number}")),
+        self.offer_of(1);
+    }
+
+    /// So many agents make an offer each.
+    pub(super) fn offer_of(&mut self, agents: u64) {
+        let offer = |agent: u64| v1::Offer {
+            id: ids::offer_id(format!("O{}", self.offers_made + agent)),
             framework_id: v1::FrameworkId {
                 value: "F".to_owned(),
             },
-            agent_id: ids::agent_id("S0"),
-            hostname: "agent-0".to_owned(),
+            agent_id: ids::agent_id(format!("S{agent}")),
+            hostname: format!("agent-{agent}"),
             resources: Resources::parse("cpus:64;mem:65536;disk:65536", "*")
                 .unwrap()
                 .into_vec(),
             ..v1::Offer::default()
         };
-        let effects = step(&mut self.state, self.now, Input::Offers(vec![offer]));
+        let offers = (0..agents).map(offer).collect();
+        self.offers_made += agents;
+        let effects = step(&mut self.state, self.now, Input::Offers(offers));
         assert!(effects.replies.is_empty());
         self.take(effects);
     }
