@@ -37,6 +37,8 @@ pub enum Input {
     },
     /// The connection to the master is gone, and with it all offers.
     Disconnected,
+    /// The master has removed the framework, and with it all its tasks.
+    Removed,
     /// Nothing but time.
     Wake,
 }

@@ -12,6 +12,7 @@ mod deploy;
 mod health;
 mod launch;
 mod overdue;
+mod removed;
 mod request;
 mod resident;
 mod task;
@@ -134,6 +135,7 @@ impl Step<'_> {
                     self.tell("scheduler_disconnected_event", serde_json::json!({}));
                 }
             }
+            Input::Removed => self.removed(),
             Input::Wake => {}
         }
     }

@@ -276,6 +276,9 @@ pub struct Bond {
     pub volumes: Vec<LocalVolume>,
     /// Whether the agent has been heard of it.
     pub is_confirmed: bool,
+    /// The framework's id when it was made, which stands on the reservations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framework_id: Option<String>,
 }
 
 /// A volume that an instance keeps.

@@ -19,7 +19,7 @@ use mesos_service::run::{self, Begin, Ended, Leading, Plan, RunError};
 use mesos_service::store::{InvalidEntity, Schema, StoreError};
 
 use crate::api::{About, Api};
-use crate::effects::Notice;
+use crate::effects::{Input, Notice};
 use crate::machine::{Action, Marathon};
 use crate::state::{Settings, State};
 
@@ -172,6 +172,7 @@ impl Joins {
         let (master, local) = mesos_local::connect(&self.master, local_config()).await?;
         let cluster = Cluster::connect(self.framework, self.credentials, master, &state)?;
         let (driver, follower, caller) = cluster.split(handle.clone());
+        let logic = handle.clone();
         let prober = Prober::new(handle);
         Ok(Leading {
             machine: Marathon::new(state),
@@ -188,7 +189,13 @@ impl Joins {
             beside: async move {
                 // The cluster lives as long as the framework in it.
                 let _local = local;
-                driver.run(follower).await.map_err(Error::from)
+                let ended = driver.run(follower).await;
+                if let Err(mesos_sdk::Error::Removed { .. }) = &ended {
+                    // The next start registers anew. Where it is not saved any
+                    // more, the next start is told again.
+                    let _ = logic.tell_and_save(Input::Removed).await;
+                }
+                ended.map_err(Error::from)
             },
         })
     }

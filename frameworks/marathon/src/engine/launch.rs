@@ -80,6 +80,7 @@ impl Step<'_> {
                     hostname,
                     volumes: Vec::new(),
                     is_confirmed: true,
+                    framework_id: None,
                 });
                 self.note(instance, Condition::Scheduled);
             }

@@ -78,12 +78,16 @@ impl Step<'_> {
                 hostname: launch.hostname.clone(),
                 volumes,
                 is_confirmed: false,
+                framework_id: self.state.framework_id.clone(),
             },
         }
     }
 
     fn labels(&self, id: &InstanceId) -> BTreeMap<String, String> {
-        let framework = self.state.framework_id.clone().unwrap_or_default();
+        let bond = self.state.instance(id).and_then(|it| it.bond.as_ref());
+        let founded = bond.and_then(|bond| bond.framework_id.as_ref());
+        let framework = founded.or(self.state.framework_id.as_ref());
+        let framework = framework.cloned().unwrap_or_default();
         BTreeMap::from([
             (FRAMEWORK.to_owned(), framework),
             (INSTANCE.to_owned(), id.to_string()),
@@ -145,6 +149,7 @@ impl Step<'_> {
         let garbage = Garbage {
             agent_id: bond.agent_id.clone(),
             role: role.unwrap_or_else(|| self.state.settings.defaults.role.clone()),
+            framework_id: bond.framework_id.clone(),
             since: self.now,
         };
         self.has_new_demand = true;
@@ -205,10 +210,13 @@ impl Step<'_> {
         let mut owners = Vec::new();
         let mut resources = Vec::new();
         for resource in &held.offer.resources {
-            if label(resource, FRAMEWORK) != Some(framework) {
+            let owner = label(resource, INSTANCE).and_then(|id| id.parse::<InstanceId>().ok());
+            let garbage = owner.as_ref().and_then(|id| self.state.garbage.get(id));
+            let once = garbage.and_then(|garbage| garbage.framework_id.as_deref());
+            let whose = label(resource, FRAMEWORK);
+            if whose.is_none() || (whose != Some(framework) && whose != once) {
                 continue;
             }
-            let owner = label(resource, INSTANCE).and_then(|id| id.parse::<InstanceId>().ok());
             let instance = owner.as_ref().and_then(|id| self.state.instances.get(id));
             let bond = instance.and_then(|instance| instance.bond.as_ref());
             if bond.is_some_and(|bond| bond.agent_id == *agent) {

@@ -7,6 +7,7 @@ mod faults;
 mod groups;
 mod health;
 mod pods;
+mod removed;
 mod resident;
 mod waits;
 mod world;

@@ -74,7 +74,7 @@ impl Step<'_> {
         }
     }
 
-    fn schedule_again(&mut self, instance: Instance) {
+    pub(super) fn schedule_again(&mut self, instance: Instance) {
         self.state.probes.health.remove(&instance.id);
         self.state.probes.readiness.remove(&instance.id);
         self.put(instance.again(), Condition::Scheduled);

@@ -53,6 +53,9 @@ pub struct Garbage {
     pub agent_id: String,
     /// The role they are reserved for.
     pub role: String,
+    /// The framework's id that stands on them, if it may be another by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framework_id: Option<String>,
     /// Since when.
     pub since: Timestamp,
 }

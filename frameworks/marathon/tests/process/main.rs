@@ -12,6 +12,7 @@ mod docker;
 mod instance;
 mod killed;
 mod library;
+mod removed;
 #[path = "../../../../mesos-sdk/tests/zookeeper/server.rs"]
 mod server;
 mod together;

@@ -29,6 +29,10 @@ impl World {
         self.cluster.address()
     }
 
+    pub(crate) fn master_address(&self) -> std::net::SocketAddr {
+        self.cluster.master_address()
+    }
+
     pub(crate) fn directory(&self) -> std::path::Display<'_> {
         self.directory.path().display()
     }

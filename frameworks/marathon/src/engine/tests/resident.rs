@@ -76,6 +76,28 @@ fn a_volume_is_made_with_the_first_launch_and_found_again_after_a_failure() {
 }
 
 #[test]
+fn what_was_reserved_is_found_again_when_the_framework_was_removed() {
+    let mut world = world();
+    world.create(db(1));
+    world.settle();
+    let before = world.running("/db")[0].clone();
+    world.remove_framework();
+    world.restart_as("another");
+    world.settle();
+    let after = world.running("/db")[0].clone();
+    assert_eq!((&after.id, after.incarnation), (&before.id, 2));
+    assert_eq!(volume_of(&world.launched[1]), volume_of(&world.launched[0]));
+    // It still is given back when it is not wanted any more.
+    world.ask(Request::DeleteApp {
+        id: "/db".parse().unwrap(),
+        force: false,
+    });
+    world.settle();
+    world.settle();
+    assert!(world.kept.values().all(Vec::is_empty), "{:?}", world.kept);
+}
+
+#[test]
 fn a_suspended_instance_keeps_its_volume_and_a_wiped_one_loses_it() {
     let mut world = world();
     world.create(db(2));

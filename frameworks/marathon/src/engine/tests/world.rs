@@ -213,13 +213,36 @@ impl World {
 
     /// Marathon dies, and another one reads what it saved.
     pub(super) fn restart(&mut self) {
+        self.read_disk();
+        self.subscribe();
+    }
+
+    /// The same, where the master has given another id.
+    pub(super) fn restart_as(&mut self, framework_id: &str) {
+        self.read_disk();
+        self.step(Input::Subscribed {
+            framework_id: framework_id.to_owned(),
+            master: Some(Box::default()),
+        });
+        self.reconcile();
+    }
+
+    /// The master removes the framework with all its tasks.
+    pub(super) fn remove_framework(&mut self) {
+        for (agent, resources) in std::mem::take(&mut self.used).into_values() {
+            self.kept.entry(agent).or_default().extend(resources);
+        }
+        self.tasks.clear();
+        self.step(Input::Removed);
+    }
+
+    fn read_disk(&mut self) {
         let mut state = State::new(self.state.settings.clone(), 8);
         let entities = self.disk.iter();
         let entities = entities.map(|(key, value)| (key.as_str(), value.as_slice()));
         state.restore(entities).unwrap();
         self.state = state;
         self.probes.clear();
-        self.subscribe();
     }
 
     pub(super) fn ask(&mut self, request: Request) -> Reply {
