@@ -3,6 +3,7 @@
 //! of one in [`crate::validate`].
 
 mod container;
+mod csi;
 mod health;
 mod linux;
 mod network;
@@ -13,6 +14,7 @@ pub use container::{
     Container, ContainerKind, Docker, External, LegacyDockerNetwork, Parameter, Persistent,
     PersistentKind, PortMapping, PullConfig, Volume, VolumeMode,
 };
+pub use csi::{CsiAccessMode, CsiAccessType, CsiCapability, CsiOptions};
 pub use health::{
     Check, CheckCommand, CheckExec, CheckHttp, CheckTcp, HealthCheck, HealthCommand,
     HealthProtocol, IpProtocol, ReadinessCheck, ReadinessProtocol,
@@ -287,6 +289,38 @@ impl App {
     #[must_use]
     pub fn has_external_volumes(&self) -> bool {
         self.volumes().any(|volume| volume.external.is_some())
+    }
+
+    /// The volumes of other providers that no two instances may mount at once:
+    /// their places among the volumes, their providers and names.
+    pub fn exclusive_volumes(&self) -> impl Iterator<Item = (usize, &str, &str)> {
+        self.volumes().enumerate().filter_map(|(index, volume)| {
+            let external = volume.external.as_ref()?;
+            let is_shared = match external.csi() {
+                Some(Ok(csi)) => {
+                    let mode = csi.capability.access_mode;
+                    let is_written = volume.mode == Some(VolumeMode::Rw);
+                    mode.is_shareable()
+                        && !(is_written && mode == CsiAccessMode::MultiNodeSingleWriter)
+                }
+                Some(Err(_)) => false,
+                None => external.shared.unwrap_or(false),
+            };
+            let named = external.provider.as_deref().zip(external.name.as_deref());
+            let (provider, name) = named.filter(|_| !is_shared)?;
+            Some((index, provider, name))
+        })
+    }
+
+    /// Whether a volume is mounted that no two instances may mount at once, or
+    /// that a Docker driver keeps.
+    #[must_use]
+    pub fn has_exclusive_volumes(&self) -> bool {
+        let mut external = self.volumes().filter_map(|volume| volume.external.as_ref());
+        let is_csi = |it: &External| it.provider.as_deref() == Some("csi");
+        self.is_resident()
+            || external.any(|it| !is_csi(it))
+            || self.exclusive_volumes().next().is_some()
     }
 
     /// Whether there may never be two instances of it.

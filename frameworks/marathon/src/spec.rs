@@ -259,7 +259,7 @@ impl Spec {
     /// one place only, whoever provides it.
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        self.is_bonding() || self.app().is_some_and(|app| app.has_external_volumes())
+        self.is_bonding() || self.app().is_some_and(|app| app.has_exclusive_volumes())
     }
 
     /// Whether one instance runs on every agent that its constraints admit.

@@ -222,7 +222,7 @@ pub struct External {
     /// What the provider is told.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
-    /// Whether several instances may mount it.
-    #[serde(default)]
-    pub shared: bool,
+    /// Whether several instances may mount it; of `dvdi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<bool>,
 }

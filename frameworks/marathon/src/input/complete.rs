@@ -72,7 +72,17 @@ pub fn complete(app: &mut App, said: Said, defaults: &Defaults) -> Result<(), Vi
         }
     }
     strategies(app, said);
+    volumes(app);
     wrong.into_result()
+}
+
+fn volumes(app: &mut App) {
+    let volumes = app.container.iter_mut().flat_map(|it| &mut it.volumes);
+    for external in volumes.filter_map(|volume| volume.external.as_mut()) {
+        if external.provider.as_deref() == Some("dvdi") {
+            external.shared.get_or_insert(false);
+        }
+    }
 }
 
 fn networks(app: &mut App, defaults: &Defaults, wrong: &mut Violations) {

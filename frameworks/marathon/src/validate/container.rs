@@ -2,7 +2,10 @@
 
 use regex::Regex;
 
-use crate::app::{App, Container, ContainerKind, External, Persistent, PersistentKind, Volume};
+use crate::app::{
+    App, Container, ContainerKind, CsiAccessMode, External, Persistent, PersistentKind, Volume,
+    VolumeMode,
+};
 use crate::violations::Violations;
 
 use super::{Features, has_duplicates, not_enabled};
@@ -21,16 +24,59 @@ pub(super) fn validate(app: &App, features: Features, wrong: &mut Violations) {
         let path = format!("/container/volumes({index})");
         one_volume(app, volume, features, &path, wrong);
     }
-    let external = container
-        .volumes
-        .iter()
-        .filter_map(|volume| volume.external.as_ref());
-    let unshared = external.filter(|external| !external.shared);
+    external_volumes(app, container, wrong);
+}
+
+/// What all external volumes of a container are together.
+fn external_volumes(app: &App, container: &Container, wrong: &mut Violations) {
+    let external = container.volumes.iter();
+    let external = external.filter_map(|volume| Some((volume, volume.external.as_ref()?)));
+    let mut names = Vec::new();
+    let (mut has_dvdi, mut reason) = (false, None);
+    for (volume, external) in external {
+        let is_own = match external.csi() {
+            None => {
+                has_dvdi = true;
+                !external.shared.unwrap_or(false)
+            }
+            Some(Err(_)) => true,
+            Some(Ok(csi)) => {
+                let mode = csi.capability.access_mode;
+                let is_written = volume.mode == Some(VolumeMode::Rw);
+                if !mode.is_shareable() {
+                    reason = Some("while non-shareable CSI volumes are defined");
+                } else if is_written && mode == CsiAccessMode::MultiNodeSingleWriter {
+                    let text = "while a multi-node single-writer volume is defined mounted as \
+                                read/write";
+                    reason.get_or_insert(text);
+                }
+                !mode.is_shareable()
+            }
+        };
+        if is_own {
+            names.extend(external.name.as_ref());
+        }
+    }
     wrong.require(
-        !has_duplicates(unshared.filter_map(|external| external.name.as_ref())),
+        !has_duplicates(names),
         "/container/volumes",
         "Volume names must be unique.",
     );
+    wrong.require(
+        !has_dvdi || app.instances <= 1,
+        "/",
+        format!(
+            "Number of instances is limited to 1 when declaring DVDI volumes in app [{}]",
+            app.id
+        ),
+    );
+    if let Some(reason) = reason.filter(|_| app.instances > 1) {
+        let count = app.instances;
+        wrong.add(
+            "/instances",
+            format!("got {count}, expected 1 or less {reason}"),
+        );
+    }
 }
 
 fn image(app: &App, container: &Container, wrong: &mut Violations) {
@@ -104,7 +150,8 @@ fn one_volume(app: &App, volume: &Volume, features: Features, path: &str, wrong:
             "/",
             not_enabled("external_volumes"),
         );
-        one_external(external, &format!("{path}/external"), wrong);
+        let kind = app.container.as_ref().map(|it| it.kind);
+        one_external(volume, external, kind.unwrap_or_default(), path, wrong);
     }
     if let Some(secret) = &volume.secret {
         wrong.require(
@@ -155,23 +202,85 @@ pub(super) fn one_persistent(persistent: &Persistent, path: &str, wrong: &mut Vi
     }
 }
 
-fn one_external(external: &External, path: &str, wrong: &mut Violations) {
+fn one_external(
+    volume: &Volume,
+    external: &External,
+    kind: ContainerKind,
+    path: &str,
+    wrong: &mut Violations,
+) {
+    let at = format!("{path}/external");
     let provider = external.provider.as_deref();
     wrong.require(
         matches!(provider, Some("dvdi" | "csi")),
-        format!("{path}/provider"),
+        format!("{at}/provider"),
         "is not one of (dvdi,csi)",
     );
     wrong.require(
         external.name.as_ref().is_some_and(|name| !name.is_empty()),
-        format!("{path}/name"),
+        format!("{at}/name"),
         "not defined",
     );
-    if provider == Some("dvdi") {
-        wrong.require(
-            external.options.contains_key("dvdi/driver"),
-            format!("{path}/options"),
-            "must have dvdi/driver",
-        );
+    let is_written = volume.mode == Some(VolumeMode::Rw);
+    match external.csi() {
+        None => {}
+        Some(Err(error)) => wrong.add(format!("{at}/options"), error),
+        Some(Ok(csi)) => {
+            wrong.require(
+                !csi.plugin_name.is_empty(),
+                format!("{at}/options/pluginName"),
+                "must not be empty",
+            );
+            wrong.require(
+                kind == ContainerKind::Mesos,
+                &at,
+                "CSI volumes are of the Mesos containerizer only",
+            );
+            wrong.require(
+                !(is_written && csi.capability.access_mode.is_read_only()),
+                path,
+                "CSI volume must be mounted readonly with a read-only access mode",
+            );
+        }
+    }
+    if provider != Some("dvdi") {
+        return;
+    }
+    let driver = external.options.get("dvdi/driver");
+    wrong.require(
+        driver
+            .and_then(|driver| driver.as_str())
+            .is_some_and(|driver| !driver.is_empty()),
+        format!("{at}/options"),
+        "must have dvdi/driver",
+    );
+    wrong.require(
+        external.options.values().all(serde_json::Value::is_string),
+        format!("{at}/options"),
+        "must be texts",
+    );
+    wrong.require(
+        ![".", ".."].contains(&volume.container_path.as_str()),
+        format!("{path}/containerPath"),
+        "can not be one of (.,..)",
+    );
+    match kind {
+        ContainerKind::Mesos => wrong.require(
+            is_written,
+            format!("{path}/mode"),
+            "must be RW: Mesos mounts volumes of Docker drivers to be written to",
+        ),
+        ContainerKind::Docker => {
+            wrong.require(
+                external.options.len() <= 1,
+                format!("{at}/options"),
+                "must only contain dvdi/driver",
+            );
+            wrong.require(
+                external.size.is_none(),
+                format!("{at}/size"),
+                "must be undefined for Docker containers",
+            );
+        }
     }
 }

@@ -175,7 +175,7 @@ fn strategies(app: &App, wrong: &mut Violations) {
             "must have minimumHealthCapacity 0 and maximumOverCapacity 0 for a single instance app",
         );
     }
-    if app.is_resident() || app.has_external_volumes() {
+    if app.has_exclusive_volumes() {
         wrong.require(
             upgrade.maximum_over_capacity == 0.0,
             "/upgradeStrategy/maximumOverCapacity",

@@ -318,3 +318,42 @@ fn another_is_started_first_only_where_there_can_be_another() {
         assert!(told.starts_with(&expected), "{more}: {told}");
     }
 }
+
+#[test]
+fn volumes_of_plugins_say_who_may_use_them_at_once() {
+    let of = |mode: &str, access_mode: &str, instances: u32| {
+        problem(json!({
+            "instances": instances,
+            "container": {"type": "MESOS", "volumes": [{
+                "containerPath": "data", "mode": mode, "external": {
+                    "name": "disk", "provider": "csi", "options": {
+                        "pluginName": "nfs",
+                        "capability": {"accessMode": access_mode, "accessType": "mount"},
+                    },
+                },
+            }]},
+        }))
+    };
+    assert_eq!(of("RW", "SINGLE_NODE_WRITER", 1), "");
+    assert_eq!(of("RW", "MULTI_NODE_MULTI_WRITER", 5), "");
+    assert_eq!(of("RO", "MULTI_NODE_SINGLE_WRITER", 5), "");
+    assert_eq!(
+        of("RW", "SINGLE_NODE_WRITER", 2),
+        "/instances: got 2, expected 1 or less while non-shareable CSI volumes are defined"
+    );
+    assert_eq!(
+        of("RW", "MULTI_NODE_SINGLE_WRITER", 3),
+        "/instances: got 3, expected 1 or less while a multi-node single-writer volume is \
+         defined mounted as read/write"
+    );
+    let read_only = of("RW", "MULTI_NODE_READER_ONLY", 1);
+    assert!(
+        read_only.starts_with("/container/volumes(0): CSI volume"),
+        "{read_only}"
+    );
+    let unknown = of("RW", "EVERYBODY", 1);
+    assert!(
+        unknown.contains("capability/accessMode: unknown variant"),
+        "{unknown}"
+    );
+}

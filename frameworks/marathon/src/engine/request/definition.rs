@@ -81,7 +81,31 @@ impl State {
         validate(&app, self.settings.features).map_err(at)?;
         self.check_role(root, &app.id, &app.role).map_err(at)?;
         self.check_residency(&app.clone().into()).map_err(at)?;
+        self.check_volumes(root, &app).map_err(at)?;
         Ok(app)
+    }
+
+    /// Volumes of other providers that no two may mount are those of one app.
+    fn check_volumes(&self, root: &Root, app: &App) -> Result<(), Violations> {
+        let mut wrong = Violations::new();
+        for (index, provider, name) in app.exclusive_volumes() {
+            let others = root.apps().filter(|other| other.id != app.id);
+            let others = others.filter(|other| {
+                let mut those = other.exclusive_volumes();
+                those.any(|(_, of, named)| (of, named) == (provider, name))
+            });
+            let others: Vec<String> = others.map(|other| other.id.to_string()).collect();
+            wrong.require(
+                others.is_empty(),
+                format!("/container/volumes({index})"),
+                format!(
+                    "Volume name '{name}' in {} conflicts with volume(s) of same name in app(s): {}",
+                    app.id,
+                    others.join(", ")
+                ),
+            );
+        }
+        wrong.into_result()
     }
 
     /// The role of an app or pod is that of its group, or the default.

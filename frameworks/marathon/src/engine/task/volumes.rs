@@ -1,10 +1,15 @@
 //! What an app's container mounts: of the host, of other providers, secrets.
 //! Volumes that Mesos keeps are mounted by what they are made of.
 
-use mesos_sdk::v1;
-use v1::volume::source::{DockerVolume, Type};
+use std::collections::BTreeMap;
 
-use crate::app::{App, Container, ContainerKind, External, Volume, VolumeMode};
+use mesos_sdk::v1;
+use v1::volume::source::{CsiVolume, DockerVolume, Type};
+
+use crate::app::{
+    App, Container, ContainerKind, CsiAccessMode, CsiAccessType, CsiOptions, External, Volume,
+    VolumeMode,
+};
 
 use super::secret;
 
@@ -40,6 +45,14 @@ fn one(app: &App, kind: ContainerKind, volume: &Volume) -> Option<v1::Volume> {
     } else {
         let external = volume.external.as_ref()?;
         let name = external.name.clone()?;
+        if let Some(csi) = external.csi() {
+            info.source = Some(v1::volume::Source {
+                r#type: Some(Type::CsiVolume.into()),
+                csi_volume: Some(csi_volume(name, csi.ok()?)),
+                ..v1::volume::Source::default()
+            });
+            return Some(info);
+        }
         let driver = driver(external)?;
         match kind {
             // Docker takes a name that is no path as that of a volume.
@@ -58,6 +71,47 @@ fn one(app: &App, kind: ContainerKind, volume: &Volume) -> Option<v1::Volume> {
         }
     }
     Some(info)
+}
+
+/// A volume that a plugin keeps, and that is there.
+fn csi_volume(name: String, options: CsiOptions) -> CsiVolume {
+    use v1::volume::source::csi_volume::volume_capability::access_mode::Mode;
+    use v1::volume::source::csi_volume::volume_capability::{
+        AccessMode, AccessType, BlockVolume, MountVolume,
+    };
+    use v1::volume::source::csi_volume::{StaticProvisioning, VolumeCapability};
+    let capability = options.capability;
+    let mode = match capability.access_mode {
+        CsiAccessMode::SingleNodeWriter => Mode::SingleNodeWriter,
+        CsiAccessMode::SingleNodeReaderOnly => Mode::SingleNodeReaderOnly,
+        CsiAccessMode::MultiNodeReaderOnly => Mode::MultiNodeReaderOnly,
+        CsiAccessMode::MultiNodeSingleWriter => Mode::MultiNodeSingleWriter,
+        CsiAccessMode::MultiNodeMultiWriter => Mode::MultiNodeMultiWriter,
+    };
+    let access_type = match capability.access_type {
+        CsiAccessType::Block => AccessType::Block(BlockVolume {}),
+        CsiAccessType::Mount => AccessType::Mount(MountVolume {
+            fs_type: capability.fs_type,
+            mount_flags: capability.mount_flags,
+        }),
+    };
+    let secrets = |names: BTreeMap<String, String>| {
+        let named = names.into_iter();
+        named.map(|(key, name)| (key, secret(name))).collect()
+    };
+    CsiVolume {
+        plugin_name: options.plugin_name,
+        static_provisioning: Some(StaticProvisioning {
+            volume_id: name,
+            volume_capability: VolumeCapability {
+                access_mode: AccessMode { mode: mode.into() },
+                access_type: Some(access_type),
+            },
+            node_stage_secrets: secrets(options.node_stage_secret),
+            node_publish_secrets: secrets(options.node_publish_secret),
+            volume_context: options.volume_context.into_iter().collect(),
+        }),
+    }
 }
 
 /// The driver of a volume that a Docker driver keeps.
@@ -146,5 +200,48 @@ mod tests {
         let all = volumes(&of_docker, docker);
         assert_eq!(all[2].host_path.as_deref(), Some("disk"));
         assert_eq!(docker_parameters(docker)[0].value, "rexray");
+    }
+
+    #[test]
+    fn a_volume_of_a_plugin_is_mounted_as_it_is_said() {
+        use v1::volume::source::csi_volume::volume_capability::{AccessType, access_mode::Mode};
+        let app = app(serde_json::json!({"type": "MESOS", "volumes": [{
+            "containerPath": "/data", "mode": "RO", "external": {
+                "name": "disk", "provider": "csi", "options": {
+                    "pluginName": "nfs", "volumeContext": {"server": "s"},
+                    "nodeStageSecret": {"password": "store/password"},
+                    "capability": {
+                        "accessMode": "MULTI_NODE_READER_ONLY", "accessType": "mount",
+                        "fsType": "xfs", "mountFlags": ["noatime"],
+                    },
+                },
+            },
+        }]}));
+        let all = volumes(&app, app.container.as_ref().unwrap());
+        assert_eq!(
+            (all[0].mode(), &*all[0].container_path),
+            (v1::volume::Mode::Ro, "/data")
+        );
+        let source = all[0].source.as_ref().unwrap();
+        assert_eq!(source.r#type(), Type::CsiVolume);
+        let volume = source.csi_volume.as_ref().unwrap();
+        assert_eq!(volume.plugin_name, "nfs");
+        let of = volume.static_provisioning.as_ref().unwrap();
+        assert_eq!(of.volume_id, "disk");
+        assert_eq!(of.volume_context["server"], "s");
+        let secret = of.node_stage_secrets["password"]
+            .reference
+            .as_ref()
+            .unwrap();
+        assert_eq!(secret.name, "store/password");
+        let capability = &of.volume_capability;
+        assert_eq!(capability.access_mode.mode(), Mode::MultiNodeReaderOnly);
+        let Some(AccessType::Mount(mount)) = &capability.access_type else {
+            panic!("{capability:?}");
+        };
+        assert_eq!(
+            (mount.fs_type(), &*mount.mount_flags),
+            ("xfs", &["noatime".to_owned()][..])
+        );
     }
 }
