@@ -15,7 +15,7 @@ use crate::timestamp::Timestamp;
 
 use super::selector::Selector;
 use super::show::{self, Embed, ShownApp};
-use super::{Answered, Api, errors, path};
+use super::{Answered, Api, errors, path, tasks};
 
 /// The header that names the deployment that a request began.
 pub(super) const DEPLOYMENT: HeaderName = HeaderName::from_static("marathon-deployment-id");
@@ -58,6 +58,10 @@ pub(super) fn now() -> Timestamp {
 pub(super) fn deployed(deployed: &Deployed, status: StatusCode) -> Response {
     let body = json!({"version": deployed.version, "deploymentId": deployed.id});
     Response::json(status, &body).with_text(DEPLOYMENT, &deployed.id)
+}
+
+fn no_group(id: &PathId) -> Response {
+    errors::not_found(&format!("Group '{id}' does not exist"))
 }
 
 fn no_app(id: &PathId) -> Response {
@@ -170,7 +174,10 @@ async fn update_all(api: Api, request: Http, is_partial: bool, may_create: bool)
         force: request.query.is_on("force", false),
     };
     api.tell_of_request(&request, None);
-    answer(api.change(asked).await?, StatusCode::OK)
+    match api.change(asked).await? {
+        Reply::Deployed(made) => Ok(deployed(&made, StatusCode::OK)),
+        _ => Err(errors::bad("nothing was deployed")),
+    }
 }
 
 pub(super) async fn put(api: Api, request: Http) -> Answered {
@@ -204,12 +211,14 @@ async fn update(api: Api, request: Http, is_partial: bool, may_create: bool) -> 
 fn answer(reply: Reply, status: StatusCode) -> Answered {
     match reply {
         Reply::Deployed(made) => {
-            let status = if made.is_new {
-                StatusCode::CREATED
-            } else {
-                status
-            };
-            Ok(deployed(&made, status))
+            if !made.is_new {
+                return Ok(deployed(&made, status));
+            }
+            let response = deployed(&made, StatusCode::CREATED);
+            Ok(match &made.app {
+                Some(app) => response.with_text(header::LOCATION, &format!("/v2/apps{}", app.id)),
+                None => response,
+            })
         }
         _ => Err(errors::bad("nothing was deployed")),
     }
@@ -229,6 +238,10 @@ pub(super) async fn post(api: Api, request: Http) -> Answered {
 pub(super) async fn get(api: Api, request: Http) -> Answered {
     let mut embed = Embed::read(request.query.all("embed"));
     let place = place(request.parameter("id"))?;
+    let is_of_tasks = matches!(place, Place::Tasks(_) | Place::GroupTasks(_));
+    if is_of_tasks && tasks::is_text(&request)? {
+        return as_text(&api, place).await;
+    }
     let body = api
         .look(move |state| match place {
             Place::App(id) => {
@@ -238,7 +251,9 @@ pub(super) async fn get(api: Api, request: Http) -> Answered {
                 Ok(json!({"app": show::app(state, app, embed, now())}))
             }
             Place::Group(id) => {
-                (embed.counts, embed.deployments) = (true, true);
+                (embed.counts, embed.tasks, embed.deployments) = (true, true, true);
+                embed.last_task_failure = true;
+                state.root.group(&id).ok_or_else(|| no_group(&id))?;
                 let apps = state.root.apps_in(&id);
                 let apps = apps.map(|app| show::app(state, app, embed, now()));
                 Ok(json!({"*": apps.collect::<Vec<_>>()}))
@@ -248,6 +263,7 @@ pub(super) async fn get(api: Api, request: Http) -> Answered {
                 Ok(json!({"tasks": tasks_of(state, [id].iter())}))
             }
             Place::GroupTasks(id) => {
+                state.root.group(&id).ok_or_else(|| no_group(&id))?;
                 let apps: Vec<PathId> = state.root.apps_in(&id).map(|it| it.id.clone()).collect();
                 Ok(json!({"tasks": tasks_of(state, apps.iter())}))
             }
@@ -262,6 +278,24 @@ pub(super) async fn get(api: Api, request: Http) -> Answered {
         })
         .await??;
     Ok(Response::ok(&body).tagged())
+}
+
+/// The tasks of an app or a group as proxies read them.
+async fn as_text(api: &Api, place: Place) -> Answered {
+    let text = api
+        .look(move |state| match place {
+            Place::Tasks(id) => {
+                let app = state.root.app(&id).ok_or_else(|| no_app(&id))?;
+                Ok(tasks::as_text(state, std::iter::once(app)))
+            }
+            Place::GroupTasks(id) => {
+                state.root.group(&id).ok_or_else(|| no_group(&id))?;
+                Ok(tasks::as_text(state, state.root.apps_in(&id)))
+            }
+            _ => Err(errors::not_found("URI not found")),
+        })
+        .await??;
+    Ok(Response::text(StatusCode::OK, text))
 }
 
 fn version_of(state: &State, id: &PathId, version: &str) -> Result<Value, Response> {
@@ -284,7 +318,8 @@ pub(super) async fn delete(api: Api, request: Http) -> Answered {
     let is_on = |name| request.query.is_on(name, false);
     let (scale, wipe) = (is_on("scale"), is_on("wipe"));
     let (instances, is_one) = match place(request.parameter("id"))? {
-        Place::App(id) | Place::Group(id) => {
+        Place::Group(_) => return Err(errors::not_found("URI not found")),
+        Place::App(id) => {
             let force = request.query.is_on("force", true);
             return answer(
                 api.change(Request::DeleteApp { id, force }).await?,
@@ -319,10 +354,11 @@ pub(super) async fn delete(api: Api, request: Http) -> Answered {
 }
 
 fn of_app(id: PathId, is_group: bool, request: &Http) -> Kill {
+    let host = request.query.get("host");
     Kill::OfApp {
         id,
         is_group,
-        host: request.query.get("host").map(str::to_owned),
+        host: host.filter(|host| *host != "*").map(str::to_owned),
     }
 }
 

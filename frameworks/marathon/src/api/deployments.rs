@@ -82,6 +82,11 @@ fn wait(state: &State, wait: Wait) -> Value {
     shown
 }
 
+/// Whether clients know a reason.
+fn is_known(kind: ReasonKind) -> bool {
+    kind != ReasonKind::InsufficientResources
+}
+
 fn entry(state: &State, id: &PathId, waiting: &Waiting, now: Timestamp) -> Option<Value> {
     let spec = state.root.spec(id)?;
     let instances = state.instances_of(id);
@@ -111,6 +116,7 @@ fn summary(waiting: &Waiting) -> Value {
     let funnel = waiting.last.funnel();
     let last: Vec<Value> = funnel
         .iter()
+        .filter(|step| is_known(step.reason))
         .map(|step| {
             json!({
                 "reason": step.reason.to_string(),
@@ -121,6 +127,7 @@ fn summary(waiting: &Waiting) -> Value {
         .collect();
     let attempt: Vec<Value> = ReasonKind::ALL
         .iter()
+        .filter(|kind| is_known(**kind))
         .map(|kind| {
             json!({
                 "reason": kind.to_string(),

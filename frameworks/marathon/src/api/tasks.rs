@@ -1,10 +1,13 @@
 //! `/v2/tasks`.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use mesos_service::http::{Request as Http, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::app::App;
 use crate::input::read;
 use crate::instance::Condition;
 use crate::request::{Kill, Request};
@@ -14,26 +17,29 @@ use super::apps::killed;
 use super::show;
 use super::{Answered, Api, errors};
 
-pub(super) async fn list(api: Api, request: Http) -> Answered {
+/// Whether tasks are to be shown in lines.
+pub(super) fn is_text(request: &Http) -> Result<bool, Response> {
     match request.accepts(&["application/json", "text/plain"]) {
-        Some("text/plain") => {
-            let text = api.look(as_text).await?;
-            Ok(Response::text(StatusCode::OK, text))
-        }
-        Some(_) => {
-            let states: Vec<String> = ["status", "status[]"]
-                .into_iter()
-                .flat_map(|name| request.query.all(name))
-                .map(str::to_lowercase)
-                .collect();
-            let tasks = api.look(move |state| as_json(state, &states)).await?;
-            Ok(Response::ok(&json!({"tasks": tasks})).tagged())
-        }
+        Some(wanted) => Ok(wanted == "text/plain"),
         None => Err(Response::error(
             StatusCode::NOT_ACCEPTABLE,
             "tasks are shown as application/json and as text/plain",
         )),
     }
+}
+
+pub(super) async fn list(api: Api, request: Http) -> Answered {
+    if is_text(&request)? {
+        let text = api.look(|state| as_text(state, state.root.apps())).await?;
+        return Ok(Response::text(StatusCode::OK, text));
+    }
+    let states: Vec<String> = ["status", "status[]"]
+        .into_iter()
+        .flat_map(|name| request.query.all(name))
+        .map(str::to_lowercase)
+        .collect();
+    let tasks = api.look(move |state| as_json(state, &states)).await?;
+    Ok(Response::ok(&json!({"tasks": tasks})).tagged())
 }
 
 fn as_json(state: &State, wanted: &[String]) -> Vec<Value> {
@@ -51,9 +57,9 @@ fn as_json(state: &State, wanted: &[String]) -> Vec<Value> {
 
 /// A line for each port of each app: its name, the service port, and where it
 /// runs.
-fn as_text(state: &State) -> String {
+pub(super) fn as_text<'a>(state: &State, apps: impl Iterator<Item = &'a Arc<App>>) -> String {
     let mut text = String::new();
-    for app in state.root.apps() {
+    for app in apps {
         let name = app.id.to_safe();
         let running = state
             .instances_of(&app.id)

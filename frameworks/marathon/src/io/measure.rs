@@ -1,7 +1,11 @@
 //! Numbers about what Marathon does, under the names that its alerts know.
 
+use std::sync::OnceLock;
+use std::time::Instant;
+
 use mesos_sdk::v1;
 use mesos_sdk::v1::offer::operation::Type;
+use mesos_sdk::v1::task_status::Reason;
 use metrics::{counter, gauge};
 
 use crate::effects::Call;
@@ -10,7 +14,10 @@ use crate::machine::Action;
 use crate::state::State;
 use crate::timestamp::Timestamp;
 
-const COUNTERS: [&str; 11] = [
+/// When the first Marathon of this process began.
+static BEGUN: OnceLock<Instant> = OnceLock::new();
+
+const COUNTERS: [&str; 12] = [
     "deployments.counter",
     "deployments.dismissed.counter",
     "mesos.calls.revive.counter",
@@ -21,12 +28,14 @@ const COUNTERS: [&str; 11] = [
     "mesos.offers.declined.counter",
     "mesos.offers.incoming.counter",
     "mesos.offers.used.counter",
+    "mesos.task.oom.memory-limit-exceeded.counter",
     "tasks.launched.counter",
 ];
 
 /// Lets everything that is counted be seen before it happens: an alert on what
 /// is not there stays silent.
 pub(crate) fn register() {
+    let _ = BEGUN.set(Instant::now());
     COUNTERS
         .iter()
         .for_each(|name| counter!(*name).increment(0));
@@ -88,12 +97,16 @@ pub(super) fn count_update(status: &v1::TaskStatus) {
         .to_lowercase()
         .replace('_', "-");
     counter!(format!("mesos.task-updates.{state}.counter")).increment(1);
+    if status.reason() == Reason::ContainerLimitationMemory {
+        counter!("mesos.task.oom.memory-limit-exceeded.counter").increment(1);
+    }
 }
 
 /// Shows how things are.
 pub fn gauges(state: &State, tenure: std::time::Duration, now: Timestamp) {
     let set = |name: &'static str, value: usize| gauge!(name).set(value as f64);
     set("apps.active.gauge", state.root.apps().count());
+    set("pods.active.gauge", state.root.pods().count());
     set("groups.active.gauge", state.root.groups().count());
     set("deployments.active.gauge", state.deployments.len());
     let (mut running, mut staged, mut overdue, mut killing) = (0, 0, 0, 0);
@@ -114,5 +127,9 @@ pub fn gauges(state: &State, tenure: std::time::Duration, now: Timestamp) {
     set("instances.staged.gauge", staged);
     set("instances.launch-overdue.gauge", overdue);
     set("instances.inflight-kills.gauge", killing);
+    // Each has one that is not answered yet.
+    set("instances.inflight-kill-attempts.gauge", killing);
+    let uptime = BEGUN.get().map(Instant::elapsed).unwrap_or_default();
+    gauge!("uptime.gauge.seconds").set(uptime.as_secs_f64());
     gauge!("leadership.duration.gauge.seconds").set(tenure.as_secs_f64());
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its world does")]
 
+mod apps;
 #[path = "../tutorial/client.rs"]
 mod client;
 mod groups;
