@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use marathon::args::{self, Args, Invalid};
 use marathon::io::Error;
-use mesos_service::flags;
 use mesos_service::logging::LogLevels;
 use mesos_service::run::{Ended, RunError, Stop};
 
@@ -13,9 +12,11 @@ const FILTER: &str = "warn,marathon=info,mesos_service=info";
 
 /// What supervisors of the original know.
 mod status {
+    pub(super) const USAGE: u8 = 112;
     pub(super) const ZOOKEEPER: u8 = 100;
     pub(super) const LEADERSHIP_LOST: u8 = 103;
     pub(super) const FRAMEWORK: u8 = 106;
+    pub(super) const NO_FRAMEWORK_ID: u8 = 108;
     pub(super) const REMOVED: u8 = 110;
     pub(super) const PORT: u8 = 111;
 }
@@ -24,7 +25,14 @@ mod status {
 async fn main() -> ExitCode {
     let parsed = match args::parse(std::env::args().skip(1), std::env::vars()) {
         Ok(parsed) => parsed,
-        Err(asked) => return asked.show(),
+        Err(asked) => {
+            let is_help = asked.is_help;
+            let shown = asked.show();
+            return match is_help {
+                true => shown,
+                false => ExitCode::from(status::USAGE),
+            };
+        }
     };
     let filter = LogLevels::filter(parsed.flags.logging_level.as_deref(), FILTER);
     let levels = LogLevels::install(&filter);
@@ -67,7 +75,7 @@ fn of(error: &(dyn std::error::Error + 'static)) -> u8 {
         return if invalid.is_port() {
             status::PORT
         } else {
-            flags::USAGE
+            status::USAGE
         };
     }
     match error.downcast_ref::<RunError>() {
@@ -75,6 +83,7 @@ fn of(error: &(dyn std::error::Error + 'static)) -> u8 {
         Some(RunError::Framework(error)) => match error.downcast_ref::<Error>() {
             Some(Error::Framework(mesos_sdk::Error::Removed { .. })) => status::REMOVED,
             Some(Error::Framework(_)) => status::FRAMEWORK,
+            Some(Error::NoFramework { .. }) => status::NO_FRAMEWORK_ID,
             _ => 1,
         },
         _ => 1,

@@ -57,7 +57,7 @@ fn wrong_arguments_are_one_clear_message() {
         ),
     ] {
         let (status, out, err) = ran(line);
-        assert_eq!((status, out.as_str()), (Some(2), ""), "{line}: {err}");
+        assert_eq!((status, out.as_str()), (Some(112), ""), "{line}: {err}");
         assert!(parts.iter().all(|part| err.contains(part)), "{line}: {err}");
         assert!(!err.contains("panicked"), "{line}: {err}");
     }
