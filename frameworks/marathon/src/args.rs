@@ -35,10 +35,11 @@ const RULES: FlagRules = FlagRules {
     one of several, of which one leads\n\n  \
     curl -X POST localhost:8080/v2/apps -H 'Content-Type: application/json' \\\n       \
     -d '{\"id\": \"hello\", \"cmd\": \"python3 -m http.server $PORT\", \"cpus\": 0.1, \"mem\": 32}'\n\n\
-    EXIT STATUS: 0 when told to end, 2 for a command line that cannot be, 100 when ZooKeeper \
-    cannot be reached, 103 when it does not lead any more, 106 when the master does not take \
-    the framework, 110 when the master has removed it, 111 when a port cannot be listened on, \
-    1 for everything else. Supervisors should start it again."
+    EXIT STATUS: 0 when told to end, 100 when ZooKeeper cannot be reached, 103 when it does not \
+    lead any more, 106 when the master does not take the framework, 108 when the state has \
+    tasks and not the id of their framework, 110 when the master has removed the framework, \
+    111 when a port cannot be listened on, 112 for a command line that cannot be, 1 for \
+    everything else. Supervisors should start it again."
 )]
 pub struct Args {
     /// Where the master is: host:port, http://.., zk://../path, file:///path, or `local`
@@ -136,6 +137,9 @@ pub struct Args {
     /// The network of apps that ask for one without naming it
     #[arg(long, value_name = "NAME")]
     pub default_network_name: Option<String>,
+    /// The network that Mesos knows as the bridge of its hosts
+    #[arg(long, value_name = "NAME", default_value = "mesos-bridge")]
+    pub mesos_bridge_name: String,
     /// What the variables of ports and of the host begin with
     #[arg(long, value_name = "PREFIX")]
     pub env_vars_prefix: Option<String>,
@@ -167,6 +171,15 @@ pub struct Args {
     /// Milliseconds for which an offer that is of no use is not to be made again
     #[arg(long, value_name = "MS", default_value_t = 120_000)]
     pub decline_offer_duration: u64,
+    /// Launch nothing on agents that are to be unavailable
+    #[arg(long, default_value_t = true, action = ArgAction::Set, hide_possible_values = true)]
+    pub maintenance_mode: bool,
+    /// Seconds before an agent is to be unavailable in which nothing is launched there any more
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub draining_seconds: u64,
+    /// Whether agents with GPUs are for apps that want some only
+    #[arg(long, value_enum, default_value_t = GpuScheduling::Restricted)]
+    pub gpu_scheduling_behavior: GpuScheduling,
     /// Tell the master when nothing is wanted
     #[arg(long, default_value_t = true, action = ArgAction::Set, hide_possible_values = true)]
     pub suppress_offers: bool,
@@ -194,6 +207,15 @@ pub enum Resources {
     Unreserved,
     /// Those reserved for their role.
     Reserved,
+}
+
+/// What agents with GPUs are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GpuScheduling {
+    /// Apps that want GPUs.
+    Restricted,
+    /// All apps.
+    Unrestricted,
 }
 
 /// Which new groups enforce their role.

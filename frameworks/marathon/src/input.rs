@@ -98,9 +98,9 @@ impl AppInput {
     /// # Errors
     ///
     /// When two forms of the same thing are said, or a path is none.
-    pub fn over(self, mut base: App) -> Result<App, Violations> {
+    pub fn over(self, mut base: App, defaults: &Defaults) -> Result<App, Violations> {
         let mut wrong = Violations::new();
-        let input = legacy::modernised(self, &base, &mut wrong);
+        let input = legacy::modernised(self, &base, &defaults.bridge_name, &mut wrong);
         if let Some(networks) = &input.networks {
             forget_ports_of_other_networks(&mut base, networks);
         }

@@ -66,7 +66,10 @@ fn id(app: &App, wrong: &mut Violations) {
 }
 
 fn command(app: &App, wrong: &mut Violations) {
-    let has_container = app.container.as_ref().is_some_and(|it| it.docker.is_some());
+    let has_container = app
+        .container
+        .as_ref()
+        .is_some_and(|it| it.docker.is_some() || it.kind == crate::app::ContainerKind::Mesos);
     let is_one = app.cmd.is_some() != app.args.is_some();
     let is_none = app.cmd.is_none() && app.args.is_none();
     wrong.require(

@@ -58,6 +58,9 @@ pub struct Docker {
     /// The network as requests said it before there was `networks`.
     #[serde(default, skip_serializing)]
     pub network: Option<LegacyDockerNetwork>,
+    /// What is not taken any more, to be told.
+    #[serde(default, skip_serializing)]
+    pub credential: Option<Value>,
     /// Mappings where requests had them before.
     #[serde(default, skip_serializing)]
     pub port_mappings: Option<Vec<PortMapping>>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mesos_sdk::address::MasterAddress;
 use mesos_sdk::credentials::{Credentials, CredentialsError};
 use mesos_sdk::framework_info::FrameworkInfo;
+use mesos_sdk::placement::Gpus;
 use mesos_sdk::v1;
 use mesos_service::flags::HttpFlagsError;
 use mesos_service::http::EventBusConfig;
@@ -14,7 +15,7 @@ use mesos_service::run::{Place, Plan, Stop};
 use mesos_service::zookeeper::ZooKeeperConfig;
 use serde_json::{Value, json};
 
-use super::{Args, EnforceRole, Resources};
+use super::{Args, EnforceRole, GpuScheduling, Resources};
 use crate::api::About;
 use crate::input::{AcceptedRoles, Defaults};
 use crate::io::{Config, ELECTION, SCHEMA};
@@ -135,16 +136,11 @@ impl Args {
             let reason = format!("{min} is greater than --local_port_max {max}");
             return Err(invalid("local_port_min", reason));
         }
-        if !["", "//cmd"].contains(&self.executor.as_str()) {
-            return Err(invalid(
-                "executor",
-                "name executors in the apps that use them",
-            ));
-        }
         Ok(Settings {
             defaults: Defaults {
                 role: self.mesos_role.clone(),
                 network_name: self.default_network_name.clone(),
+                bridge_name: self.mesos_bridge_name.clone(),
                 user: None,
                 accepted_roles: self.accepted_roles()?,
             },
@@ -160,6 +156,14 @@ impl Args {
             launch_token_refresh: Duration::from_millis(self.launch_token_refresh_interval),
             decline_duration: Duration::from_millis(self.decline_offer_duration),
             suppress_offers: self.suppress_offers,
+            maintenance: self
+                .maintenance_mode
+                .then(|| Duration::from_secs(self.draining_seconds)),
+            gpu_agents: match self.gpu_scheduling_behavior {
+                GpuScheduling::Restricted => Gpus::Restricted,
+                GpuScheduling::Unrestricted => Gpus::Unrestricted,
+            },
+            executor: self.executor.clone(),
             principal: self.mesos_authentication_principal.clone(),
             env_vars_prefix: self.env_vars_prefix.clone(),
             max_concurrent_probes: self.max_concurrent_marathon_health_checks.max(1),
@@ -293,7 +297,8 @@ impl Args {
             "local_port_min": self.local_port_min,
             "master": self.master.to_string(),
             "max_instances_per_offer": Value::Null,
-            "mesos_bridge_name": "mesos-bridge",
+            "mesos_bridge_name": self.mesos_bridge_name,
+            "maintenance_mode": self.maintenance_mode,
             "mesos_leader_ui_url": self.mesos_leader_ui_url,
             "mesos_role": self.mesos_role,
             "mesos_user": framework.user,

@@ -70,7 +70,6 @@ pub(super) const FLAGS: &[RetiredFlag] = &[
         "graceful_shutdown_timeout",
         "requests under way get two seconds",
     ),
-    passed_over("mesos_bridge_name", "it is mesos-bridge"),
     passed_over(
         "task_reservation_timeout",
         "reservations are made in the same call as the launch",
@@ -93,12 +92,6 @@ pub(super) const FLAGS: &[RetiredFlag] = &[
     passed_over("revive_offers_repetitions", OFFERS),
     switch("mesos_offer_constraints", OFFERS),
     passed_over("min_mesos_offer_constraints_update_interval", OFFERS),
-    switch("maintenance_mode", "agents in maintenance make no offers"),
-    passed_over("draining_seconds", "agents in maintenance make no offers"),
-    passed_over(
-        "gpu_scheduling_behavior",
-        "agents with GPUs are offered to frameworks that want GPUs",
-    ),
     passed_over("kill_chunk_size", KILLS),
     passed_over("kill_retry_timeout", KILLS),
     passed_over("max_queued_root_group_updates", QUEUES),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mesos_sdk::placement::{
-    Constraint, Demand, Gpus, Launch, Place as OfferPlace, Placement, Placer, Port, Running,
-    Source, value_text,
+    Constraint, Demand, Launch, Place as OfferPlace, Placement, Placer, Port, Running, Source,
+    value_text,
 };
 use mesos_sdk::{operation, v1};
 
@@ -256,10 +256,12 @@ impl Step<'_> {
         let demands = groups.iter().map(|it| self.demand(it));
         let demands: Vec<Demand> = demands.collect();
         let seed = self.state.seed ^ self.state.ids_made;
-        let placement = Placer::spread()
-            .seed(seed)
-            .label_key(resident::INSTANCE)
-            .place(&offers, &demands, &running);
+        let mut placer = Placer::spread().seed(seed).label_key(resident::INSTANCE);
+        if let Some(draining) = self.state.settings.maintenance {
+            let now = u64::try_from(self.now.as_millis()).unwrap_or(0);
+            placer = placer.maintenance(Duration::from_millis(now), draining);
+        }
+        let placement = placer.place(&offers, &demands, &running);
         let id = |offer: usize| offers[offer].offer.id.value.clone();
         let accepts = placement.accepts().into_iter();
         let accepts: Vec<_> = accepts
@@ -294,7 +296,7 @@ impl Step<'_> {
 
     fn demand(&self, group: &Group) -> Demand {
         let spec = &group.spec;
-        let mut total = task::total(spec);
+        let mut total = task::total(spec, &self.state.settings);
         let tied = group.instance.as_ref().filter(|_| spec.is_resident());
         let source = match tied {
             Some(id) => self.own_source(id),
@@ -318,7 +320,7 @@ impl Step<'_> {
             .mem_mib(total.mem)
             .disk_mib(total.disk)
             .gpus(f64::from(total.gpus))
-            .gpu_agents(Gpus::Restricted)
+            .gpu_agents(self.state.settings.gpu_agents)
             .role(spec.role())
             .source(source)
             .constraints(constraints);

@@ -16,6 +16,8 @@ pub struct Defaults {
     pub role: String,
     /// The network of those that name none.
     pub network_name: Option<String>,
+    /// The network that Mesos knows as the bridge of its hosts.
+    pub bridge_name: String,
     /// The user that tasks run as.
     pub user: Option<String>,
     /// The roles whose resources are used.
@@ -27,6 +29,7 @@ impl Default for Defaults {
         Self {
             role: "*".to_owned(),
             network_name: None,
+            bridge_name: "mesos-bridge".to_owned(),
             user: None,
             accepted_roles: AcceptedRoles::default(),
         }

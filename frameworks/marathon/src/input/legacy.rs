@@ -10,38 +10,57 @@ use crate::violations::Violations;
 use super::AppInput;
 
 /// Suffixes of what is unpacked when it was named by `uris`.
-const ARCHIVES: [&str; 10] = [
-    ".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".gz", ".tgz", ".tbz2", ".txz", ".zip", ".bz2",
+const ARCHIVES: [&str; 9] = [
+    ".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".gz", ".tgz", ".tbz2", ".txz", ".zip",
 ];
 
 /// The input in today's form. `base` is what it changes.
-pub(super) fn modernised(mut input: AppInput, base: &App, wrong: &mut Violations) -> AppInput {
+pub(super) fn modernised(
+    mut input: AppInput,
+    base: &App,
+    bridge_name: &str,
+    wrong: &mut Violations,
+) -> AppInput {
     contradictions(&input, wrong);
     fetch(&mut input);
     docker(&mut input, wrong);
-    ip_address(&mut input, wrong);
+    ip_address(&mut input, bridge_name, wrong);
     ports(&mut input, base, wrong);
     input.residency = None;
     input
+}
+
+/// Whether there is anything in a list.
+fn is_some<T>(list: Option<&Vec<T>>) -> bool {
+    list.is_some_and(|list| !list.is_empty())
 }
 
 fn contradictions(input: &AppInput, wrong: &mut Violations) {
     let docker = input.container.as_ref().and_then(|it| it.docker.as_ref());
     let has_docker_network = docker.is_some_and(|docker| docker.network.is_some());
     wrong.require(
-        input.uris.is_none() || input.fetch.is_none(),
+        !is_some(input.uris.as_ref()) || !is_some(input.fetch.as_ref()),
         "/uris",
         "may not be set in conjunction with fetch",
     );
     wrong.require(
-        !(has_docker_network && input.networks.is_some()),
+        !(has_docker_network && is_some(input.networks.as_ref())),
         "/",
         "must not specify both container.docker.network and networks",
     );
     wrong.require(
-        !(input.ip_address.is_some() && input.networks.is_some()),
+        !(input.ip_address.is_some() && is_some(input.networks.as_ref())),
         "/",
         "must not specify both networks and ipAddress",
+    );
+    let fixed: Vec<u16> = input.ports.iter().flatten().copied().collect();
+    let fixed: Vec<u16> = fixed.into_iter().filter(|port| *port != 0).collect();
+    let unlike: std::collections::BTreeSet<&u16> = fixed.iter().collect();
+    wrong.require(unlike.len() == fixed.len(), "/", "ports must be unique");
+    wrong.require(
+        docker.is_none_or(|docker| docker.credential.is_none()),
+        "/container/docker/credential",
+        "must be empty",
     );
     let of_mesos = input
         .container
@@ -67,6 +86,9 @@ fn fetch(input: &mut AppInput) {
     let Some(uris) = input.uris.take() else {
         return;
     };
+    if uris.is_empty() && input.fetch.is_some() {
+        return;
+    }
     let artifacts = uris.into_iter().map(|uri| {
         let path = uri.split(['?', '#']).next().unwrap_or_default();
         Artifact {
@@ -104,15 +126,29 @@ fn docker(input: &mut AppInput, wrong: &mut Violations) {
     if mappings.is_some() && container.port_mappings.is_none() {
         container.port_mappings = mappings;
     }
+    if network.is_none() {
+        return;
+    }
+    // With it the address only says more of the network.
+    let address = input.ip_address.take().unwrap_or_default();
+    wrong.require(
+        address.discovery.ports.is_empty(),
+        "/ipAddress",
+        "ipAddress/discovery is not allowed for Docker containers",
+    );
     match network {
         None => {}
         Some(LegacyDockerNetwork::Host) => {
             container.port_mappings = None;
             input.networks = Some(vec![Network::host()]);
         }
-        Some(LegacyDockerNetwork::Bridge) => input.networks = Some(vec![Network::bridge()]),
+        Some(LegacyDockerNetwork::Bridge) => {
+            input.networks = Some(vec![Network {
+                labels: address.labels,
+                ..Network::bridge()
+            }]);
+        }
         Some(LegacyDockerNetwork::User) => {
-            let address = input.ip_address.take().unwrap_or_default();
             input.networks = Some(vec![Network::container(
                 address.network_name,
                 address.labels,
@@ -127,11 +163,11 @@ fn docker(input: &mut AppInput, wrong: &mut Violations) {
     }
 }
 
-fn ip_address(input: &mut AppInput, wrong: &mut Violations) {
+fn ip_address(input: &mut AppInput, bridge_name: &str, wrong: &mut Violations) {
     let Some(address) = input.ip_address.take() else {
         return;
     };
-    let has_ports = input.ports.as_ref().is_some_and(|ports| !ports.is_empty());
+    let has_ports = is_some(input.ports.as_ref()) || is_some(input.port_definitions.as_ref());
     wrong.require(
         !has_ports,
         "/",
@@ -149,6 +185,11 @@ fn ip_address(input: &mut AppInput, wrong: &mut Violations) {
             "/ipAddress",
             "ipAddress/discovery is not allowed for Docker containers",
         );
+        wrong.require(
+            !is_some(container.port_mappings.as_ref()),
+            "/container",
+            "container.portMappings and ipAddress.discovery.ports must not both be set",
+        );
         let mappings = discovery.ports.into_iter().map(|port| PortMapping {
             name: Some(port.name),
             protocol: port.protocol,
@@ -158,13 +199,13 @@ fn ip_address(input: &mut AppInput, wrong: &mut Violations) {
         container.port_mappings = Some(mappings.collect());
     }
     input.networks = Some(vec![match network_name.as_deref() {
-        Some(MESOS_BRIDGE) => Network::bridge(),
+        Some(name) if name == bridge_name => Network {
+            labels,
+            ..Network::bridge()
+        },
         _ => Network::container(network_name, labels),
     }]);
 }
-
-/// The name of Mesos's own bridge.
-const MESOS_BRIDGE: &str = "mesos-bridge";
 
 pub(super) fn mesos_container() -> Container {
     Container {

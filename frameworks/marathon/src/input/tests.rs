@@ -16,7 +16,7 @@ fn app_of(body: Value, base: App) -> Result<App, Violations> {
         upgrade_strategy: input.upgrade_strategy.is_some(),
         unreachable_strategy: input.unreachable_strategy.is_some(),
     };
-    let mut app = input.over(base)?;
+    let mut app = input.over(base, &Defaults::default())?;
     complete(&mut app, said, &Defaults::default())?;
     Ok(app)
 }
@@ -166,15 +166,18 @@ fn ports_and_uris_of_old_requests() {
 fn two_forms_of_one_thing_are_refused() {
     for (body, error) in [
         (
-            json!({"uris": [], "fetch": []}),
+            json!({"uris": ["u"], "fetch": [{"uri": "u"}]}),
             "/uris: may not be set in conjunction with fetch",
         ),
         (
-            json!({"networks": [], "ipAddress": {}}),
+            json!({"networks": [{"mode": "host"}], "ipAddress": {}}),
             "/: must not specify both networks and ipAddress",
         ),
         (
-            json!({"networks": [], "container": {"docker": {"image": "x", "network": "HOST"}}}),
+            json!({
+                "networks": [{"mode": "host"}],
+                "container": {"docker": {"image": "x", "network": "HOST"}},
+            }),
             "/: must not specify both container.docker.network and networks",
         ),
         (
@@ -263,4 +266,64 @@ fn stored_apps_are_read_back_as_they_were() {
     assert!(app.is_resident());
     assert_eq!(app.upgrade_strategy, UpgradeStrategy::resident());
     assert_eq!(app.health_checks[0].port_index, Some(0));
+}
+
+#[test]
+fn an_old_network_of_docker_takes_what_the_address_says() {
+    let body = |network: &str| {
+        json_of(json!({
+            "id": "/a", "ipAddress": {"networkName": "own", "labels": {"a": "b"}},
+            "container": {"type": "DOCKER", "docker": {"image": "i", "network": network}},
+        }))
+    };
+    assert_eq!(
+        body("BRIDGE")["networks"],
+        json!([{"mode": "container/bridge", "labels": {"a": "b"}}])
+    );
+    assert_eq!(body("HOST")["networks"], json!([{"mode": "host"}]));
+    assert_eq!(
+        body("USER")["networks"],
+        json!([{"mode": "container", "name": "own", "labels": {"a": "b"}}])
+    );
+    let bridge =
+        json!({"id": "/a", "cmd": "sleep 1", "ipAddress": {"networkName": "mesos-bridge"}});
+    assert_eq!(
+        json_of(bridge)["networks"],
+        json!([{"mode": "container/bridge"}])
+    );
+}
+
+#[test]
+fn what_contradicts_itself_in_old_forms_is_refused() {
+    for (body, expected) in [
+        (json!({"ports": [80, 80]}), "ports must be unique"),
+        (
+            json!({"ipAddress": {}, "portDefinitions": [{"port": 0}]}),
+            "cannot specify both an IP address and port",
+        ),
+        (
+            json!({"uris": ["http://a/b"], "fetch": [{"uri": "http://a/c"}]}),
+            "may not be set in conjunction with fetch",
+        ),
+        (
+            json!({"container": {"type": "MESOS", "docker": {"image": "i", "credential": {}}}}),
+            "/container/docker/credential: must be empty",
+        ),
+        (
+            json!({
+                "ipAddress": {"discovery": {"ports": [{"number": 80, "name": "http"}]}},
+                "container": {"type": "MESOS", "portMappings": [{"containerPort": 80}]},
+            }),
+            "container.portMappings and ipAddress.discovery.ports must not both be set",
+        ),
+    ] {
+        let mut whole = json!({"id": "/a", "cmd": "sleep 1"});
+        for (key, value) in body.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        let text = errors(whole);
+        assert!(text.contains(expected), "{body}: {text}");
+    }
+    let both = json!({"id": "/a", "cmd": "sleep 1", "uris": [], "fetch": [{"uri": "http://a/c"}]});
+    assert_eq!(json_of(both)["fetch"][0]["uri"], "http://a/c");
 }

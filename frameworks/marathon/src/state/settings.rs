@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use mesos_sdk::placement::Gpus;
+
 use crate::input::Defaults;
 use crate::validate::Features;
 
@@ -38,6 +40,13 @@ pub struct Settings {
     pub decline_duration: Duration,
     /// How long offers are kept for what may come.
     pub offer_hold: Duration,
+    /// How long before agents are to be unavailable nothing is launched there any
+    /// more; nothing where that is of no interest.
+    pub maintenance: Option<Duration>,
+    /// What agents with GPUs are for.
+    pub gpu_agents: Gpus,
+    /// The executor of apps that name none.
+    pub executor: String,
     /// Whether the master is told when nothing is wanted.
     pub suppress_offers: bool,
     /// The principal that reservations are made as.
@@ -65,6 +74,9 @@ impl Default for Settings {
             launch_token_refresh: Duration::from_secs(30),
             decline_duration: Duration::from_secs(120),
             offer_hold: Duration::from_secs(2),
+            maintenance: Some(Duration::ZERO),
+            gpu_agents: Gpus::Restricted,
+            executor: String::new(),
             suppress_offers: true,
             principal: None,
             env_vars_prefix: None,

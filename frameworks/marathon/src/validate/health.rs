@@ -48,13 +48,16 @@ fn one_check(app: &App, check: &HealthCheck, path: &str, wrong: &mut Violations)
             format!("{path}/command"),
             "is of the protocol COMMAND only",
         );
-        let has_port = match (check.port, check.port_index) {
-            (Some(_), None) => true,
-            (None, Some(index)) => (index as usize) < app.port_count(),
-            // Both, or no port at all to check.
-            _ => false,
+        let is_there = match (check.port, check.port_index) {
+            (_, Some(index)) => (index as usize) < app.port_count(),
+            (port, None) => port.is_some(),
         };
-        wrong.require(has_port, path, NO_SUCH_PORT);
+        wrong.require(is_there, path, NO_SUCH_PORT);
+        wrong.require(
+            check.port.is_none() || check.port_index.is_none(),
+            path,
+            "Health check must specify either a port or a portIndex",
+        );
     }
     wrong.require(
         check.interval_seconds > 0,

@@ -18,7 +18,10 @@ fn problems(body: &Value, features: Features) -> String {
         unreachable_strategy: input.unreachable_strategy.is_some(),
     };
     let mut app = input
-        .over(App::new(id, "*", Timestamp::from_millis(1)))
+        .over(
+            App::new(id, "*", Timestamp::from_millis(1)),
+            &Defaults::default(),
+        )
         .unwrap();
     complete(&mut app, said, &Defaults::default()).unwrap();
     match validate(&app, features) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::app::{App, VersionInfo};
+use crate::engine::task::total;
 use crate::input::{AppInput, Said, complete};
 use crate::path_id::PathId;
 use crate::request::Refusal;
@@ -76,7 +77,7 @@ impl State {
             upgrade_strategy: input.upgrade_strategy.is_some(),
             unreachable_strategy: input.unreachable_strategy.is_some(),
         };
-        let mut app = input.over(base).map_err(at)?;
+        let mut app = input.over(base, &self.settings.defaults).map_err(at)?;
         complete(&mut app, said, &self.settings.defaults).map_err(at)?;
         validate(&app, self.settings.features).map_err(at)?;
         self.check_role(root, &app.id, &app.role).map_err(at)?;
@@ -158,7 +159,7 @@ impl State {
                 "Persistent volumes can not be changed!",
             );
             wrong.require(
-                crate::engine::task::total(before) == crate::engine::task::total(spec),
+                total(before, &self.settings) == total(spec, &self.settings),
                 "/",
                 "Resident Tasks may not change resource requirements!",
             );

@@ -11,13 +11,10 @@ use crate::instance::Instance;
 use crate::pod::{Command, Health, Pod, PodCheck, PodContainer};
 use crate::state::Settings;
 
+use super::environment::{decimal, label_variables};
 use super::{
-    Value, checks, decimal, label, label_variables, labels, limits_of, seconds, secret, split, uri,
-    value_of, variable,
+    Value, checks, label, labels, limits_of, seconds, secret, split, uri, value_of, variable,
 };
-
-/// The network that pods mean by the bridge of their host.
-const BRIDGE: &str = "mesos-bridge";
 
 /// Where volumes that go with the instance are, in the executor's sandbox.
 const EPHEMERAL: &str = "volumes/";
@@ -102,7 +99,11 @@ pub(in crate::engine) fn group(
             value: instance.id.executor(),
         },
         resources: of_executor,
-        container: Some(executor_container(pod, ports)),
+        container: Some(executor_container(
+            pod,
+            ports,
+            &settings.defaults.bridge_name,
+        )),
         labels: Some(labels(&pod.labels)),
         ..v1::ExecutorInfo::default()
     };
@@ -317,11 +318,11 @@ pub(super) fn linux_info(info: Option<&LinuxInfo>) -> v1::LinuxInfo {
 }
 
 /// The executor's container: the networks that all containers are in.
-fn executor_container(pod: &Pod, ports: &[u16]) -> v1::ContainerInfo {
+fn executor_container(pod: &Pod, ports: &[u16], bridge: &str) -> v1::ContainerInfo {
     let networks = pod.networks.iter().filter_map(|network| {
         let name = match network.mode {
             NetworkMode::Host => return None,
-            NetworkMode::Bridge => Some(BRIDGE.to_owned()),
+            NetworkMode::Bridge => Some(bridge.to_owned()),
             NetworkMode::Container => network.name.clone(),
         };
         let mappings = pod

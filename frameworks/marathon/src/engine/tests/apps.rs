@@ -282,6 +282,10 @@ fn a_custom_executor_gets_its_own_resources_beside_those_of_its_task() {
             .sum()
     };
     let executor = task.executor.as_ref().unwrap();
+    assert_eq!(
+        executor.command.as_ref().unwrap().value(),
+        "chmod ug+rx '/bin/executor' && exec '/bin/executor' what it is told"
+    );
     for (name, of_task, of_executor) in [
         ("cpus", 2.0, 0.5),
         ("mem", 256.0, 64.0),
@@ -290,6 +294,26 @@ fn a_custom_executor_gets_its_own_resources_beside_those_of_its_task() {
         assert_eq!(amount(&task.resources, name), of_task, "{name}");
         assert_eq!(amount(&executor.resources, name), of_executor, "{name}");
     }
+}
+
+#[test]
+fn the_flags_may_name_the_executor_of_all_apps() {
+    let mut world = World::with(Settings {
+        executor: "/opt/executor".to_owned(),
+        ..Settings::default()
+    });
+    world.create(json!({"id": "/web", "args": ["a", "b"]}));
+    world.create(json!({"id": "/plain", "cmd": "sleep 100", "executor": "//cmd"}));
+    world.settle();
+    let task = |name: &str| world.launched.iter().find(|it| it.name == name).unwrap();
+    let executor = task("web").executor.as_ref().unwrap();
+    let command = executor.command.as_ref().unwrap();
+    assert!(
+        command.value().ends_with("exec '/opt/executor' a b"),
+        "{command:?}"
+    );
+    assert!(command.arguments.is_empty() && command.shell());
+    assert!(task("plain").executor.is_none());
 }
 
 #[test]
