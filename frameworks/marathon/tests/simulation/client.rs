@@ -24,6 +24,10 @@ pub(crate) struct Wanted {
     pub(crate) is_checked: bool,
     /// Whether its tasks fail whatever happens.
     pub(crate) is_bad: bool,
+    /// Whether deployments of it have a deadline.
+    pub(crate) has_deadline: bool,
+    /// Whether unhealthy instances are kept until others have taken their places.
+    pub(crate) starts_first: bool,
 }
 
 /// What somebody asked for, as far as the answer is to show it.
@@ -53,6 +57,8 @@ pub(crate) type Running = (String, String, String);
 
 pub(crate) struct Client {
     dice: Dice,
+    /// What says how patient Marathon is to be, where that is asked for.
+    patience: Option<Dice>,
     asks_at: i64,
     waiting: Option<Asked>,
     marks: u64,
@@ -62,9 +68,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(dice: Dice) -> Self {
+    pub(crate) fn new(dice: Dice, patience: Option<Dice>) -> Self {
         Self {
             dice,
+            patience,
             asks_at: 0,
             waiting: None,
             marks: 0,
@@ -117,7 +124,9 @@ impl Client {
             self.anything(view, running)
         };
         let Some((asked, request)) = asked else {
-            self.is_done = is_healed;
+            // What has a deadline may yet become again what it was.
+            let may_return = self.patience.is_some() && !view.deployments.is_empty();
+            self.is_done = is_healed && !may_return;
             return None;
         };
         self.waiting = Some(asked);
@@ -226,6 +235,7 @@ impl Client {
         if id == "/g/y" && self.dice.permille(700) {
             body["dependencies"] = json!(["/g/x"]);
         }
+        let (has_deadline, starts_first) = self.be_patient(&mut body, over > 0.0);
         let owned = |parts: &Vec<&str>| parts.iter().map(|part| (*part).to_owned()).collect();
         let wanted = Wanted {
             min,
@@ -233,9 +243,26 @@ impl Client {
             constraints: constraints.iter().map(owned).collect(),
             is_checked,
             is_bad,
+            has_deadline,
+            starts_first,
         };
         self.wanted.insert(mark.clone(), wanted);
         (body, mark)
+    }
+
+    /// Says how patient Marathon is to be with an app.
+    fn be_patient(&mut self, body: &mut Value, has_room: bool) -> (bool, bool) {
+        let Some(dice) = &mut self.patience else {
+            return (false, false);
+        };
+        let (has_deadline, starts_first) = (dice.permille(500), dice.permille(600) && has_room);
+        if has_deadline {
+            body["deploymentTimeoutSeconds"] = json!(20 + dice.below(150));
+        }
+        if starts_first {
+            body["startBeforeKillSeconds"] = json!(30 + dice.below(200));
+        }
+        (has_deadline, starts_first)
     }
 
     fn replace(

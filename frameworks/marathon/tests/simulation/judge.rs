@@ -269,17 +269,25 @@ fn instance_of(task: &str) -> &str {
 /// How many are healthy at least and there at most.
 fn bounds(instances: usize, wanted: &Wanted) -> (usize, usize) {
     let mut least = 0;
-    // Whole numbers of hundredths: no share of a share is lost to rounding.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "shares from 0 to 1"
-    )]
-    let hundredths = |share: f64| (share * 100.0).round() as usize;
     while least * 100 < instances * hundredths(wanted.min) {
         least += 1;
     }
-    let most = instances + instances * hundredths(wanted.over) / 100;
+    let most = instances + room(instances, wanted);
     // With no room at all there is room for one.
     (least, if least == most { most + 1 } else { most })
+}
+
+/// How many more than wanted there may be.
+fn room(instances: usize, wanted: &Wanted) -> usize {
+    instances * hundredths(wanted.over) / 100
+}
+
+/// Whole numbers of hundredths: no share of a share is lost to rounding.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "shares from 0 to 1"
+)]
+fn hundredths(share: f64) -> usize {
+    (share * 100.0).round() as usize
 }

@@ -25,16 +25,16 @@ use mesos_local::simulation::{Dice, Fault, Process as Started, Script, Simulatio
 use mesos_sdk::framework_info::FrameworkInfo;
 
 use bug::Bug;
-use outside::{Ends, Outside, Shared, Watch};
+use outside::{Ends, Outside, Scene, Shared, Watch};
 use process::{Disk, Process, Saved};
 
 const RESOURCES: &str = "cpus:4;mem:4096;disk:10240;ports:[31000-31099]";
 
 /// Marathon in its world, with what ends of its processes are counted in.
-fn marathon(bug: Option<Bug>, with_disk: bool) -> (Simulation<Process>, Rc<Cell<Ends>>) {
+fn marathon(bug: Option<Bug>, scene: Scene) -> (Simulation<Process>, Rc<Cell<Ends>>) {
     let shared: Shared = Rc::new(RefCell::new(Outside::new(
         Dice::new(0),
-        false,
+        Scene::default(),
         Rc::default(),
     )));
     let ends: Rc<Cell<Ends>> = Rc::default();
@@ -48,7 +48,7 @@ fn marathon(bug: Option<Bug>, with_disk: bool) -> (Simulation<Process>, Rc<Cell<
     let (outside, counted) = (Rc::clone(&shared), Rc::clone(&ends));
     let begin = move |dice: &mut Dice| {
         let dice = Dice::new(dice.draw());
-        *outside.borrow_mut() = Outside::new(dice, with_disk, Rc::clone(&counted));
+        *outside.borrow_mut() = Outside::new(dice, scene, Rc::clone(&counted));
         let watch: Box<dyn mesos_local::simulation::Judge> = Box::new(Watch(Rc::clone(&outside)));
         watch
     };
@@ -98,7 +98,7 @@ fn script(shared: &Shared, process: &Started<'_>, dice: &mut Dice) -> Script {
 
 #[test]
 fn keeps_what_it_promises_whatever_happens() {
-    let (simulation, ends) = marathon(None, false);
+    let (simulation, ends) = marathon(None, Scene::default());
     let totals = simulation.check();
     let ends = ends.get();
     println!("{ends:?}");
@@ -106,10 +106,30 @@ fn keeps_what_it_promises_whatever_happens() {
     assert!(ends.accepted > totals.seeds * 5 && ends.succeeded > totals.seeds);
 }
 
+/// The same where deployments have deadlines and go back by themselves, and where
+/// others are started before the unhealthy are killed.
+#[test]
+fn keeps_its_deadlines_and_starts_before_it_kills() {
+    const SEEDS: u64 = 8;
+    let scene = Scene {
+        is_patient: true,
+        ..Scene::default()
+    };
+    let (simulation, ends) = marathon(None, scene);
+    let seeds = std::env::var("MESOS_SIMULATION_SEEDS");
+    let seeds = seeds.ok().and_then(|text| text.parse().ok());
+    if let Err(failure) = simulation.run_seeds(0..seeds.unwrap_or(SEEDS)) {
+        panic!("{failure}\n{}", failure.trace.join("\n"));
+    }
+    let ends = ends.get();
+    println!("{ends:?}");
+    assert!(ends.undone > 0 && ends.kept > 0, "{ends:?}");
+}
+
 /// Gives back what the judge says, and the seed.
 fn find(bug: Bug) -> Violation {
     const SEEDS: u64 = 100;
-    let failure = marathon(Some(bug), false).0.run_seeds(0..SEEDS);
+    let failure = marathon(Some(bug), Scene::default()).0.run_seeds(0..SEEDS);
     let failure = failure.expect_err("a seed that finds it");
     assert!(!failure.trace.is_empty());
     println!("{bug:?}: {failure}");
@@ -188,7 +208,11 @@ fn what_is_never_killed_is_found() {
 #[test]
 fn whenever_it_is_killed_nothing_is_lost() {
     const KILLS: u64 = 100;
-    let (simulation, ends) = marathon(None, true);
+    let scene = Scene {
+        has_disk: true,
+        ..Scene::default()
+    };
+    let (simulation, ends) = marathon(None, scene);
     let simulation = simulation
         .faults([Fault::FrameworkCrash])
         .fault_interval(Duration::from_secs(45))
@@ -210,7 +234,7 @@ fn whenever_it_is_killed_nothing_is_lost() {
 
 #[test]
 fn a_seed_is_the_same_every_time() {
-    let (simulation, _) = marathon(None, false);
+    let (simulation, _) = marathon(None, Scene::default());
     let (first, second) = (simulation.trace(3), simulation.trace(3));
     assert!(first.len() > 100, "{} lines", first.len());
     assert_eq!(first, second);

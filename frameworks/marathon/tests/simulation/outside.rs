@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use marathon::effects::{Event, Probe};
+use marathon::effects::{Event, Notice, Probe};
 use marathon::probes::{Outcome, Response};
 use marathon::request::{Reply, Request};
 use mesos_local::simulation::{Dice, Judge as Judging, Now, Sight};
@@ -37,6 +37,21 @@ pub(crate) struct Ends {
     pub(crate) refused: u64,
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
+    /// Deployments that were rolled back by themselves.
+    pub(crate) undone: u64,
+    /// Unhealthy instances that were kept until others had taken their places.
+    pub(crate) kept: u64,
+}
+
+/// What a world is like.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scene {
+    /// Whether what is stored goes to a disk that may lose power.
+    pub(crate) has_disk: bool,
+    /// Whether people say how long deployments may take, and that others are to be
+    /// started before the unhealthy are killed. Marathon's own network is never
+    /// cut then: whoever was kept is killed when its time is over all the same.
+    pub(crate) is_patient: bool,
 }
 
 /// What is outside.
@@ -48,6 +63,8 @@ pub(crate) struct Outside {
     pub(crate) judge: Judge,
     /// What probes find, and when that is known.
     probes: BTreeMap<(i64, u64), (Probe, Outcome, bool)>,
+    /// Whether that happens at all that Marathon itself reaches nobody.
+    is_cut_off: bool,
     /// Until when nothing that Marathon itself asks is reached.
     cut_until: i64,
     next: u64,
@@ -58,9 +75,11 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
-    pub(crate) fn new(mut dice: Dice, with_disk: bool, ends: Rc<Cell<Ends>>) -> Self {
+    pub(crate) fn new(mut dice: Dice, scene: Scene, ends: Rc<Cell<Ends>>) -> Self {
+        let patience = scene.is_patient.then(|| Dice::new(dice.draw()));
         Self {
-            client: Client::new(Dice::new(dice.draw())),
+            client: Client::new(Dice::new(dice.draw()), patience),
+            is_cut_off: !scene.is_patient,
             judge: Judge::default(),
             dice,
             now_ms: 0,
@@ -68,7 +87,7 @@ impl Outside {
             probes: BTreeMap::new(),
             cut_until: 0,
             next: 0,
-            disk: with_disk.then(SimulatedDisk::new),
+            disk: scene.has_disk.then(SimulatedDisk::new),
             written: Rc::default(),
             ends,
         }
@@ -186,7 +205,10 @@ impl Outside {
             for event in events {
                 match event.kind {
                     "deployment_success" => ends.succeeded += 1,
-                    "deployment_failed" => ends.failed += 1,
+                    "deployment_failed" => {
+                        ends.failed += 1;
+                        ends.undone += u64::from(is_undone(event));
+                    }
                     _ => {}
                 }
             }
@@ -194,6 +216,15 @@ impl Outside {
         let asked = self.client.answered();
         self.judge
             .heard(asked, replies, events, view, &self.client.wanted);
+    }
+
+    /// The log has told something.
+    pub(crate) fn logged(&mut self, notice: &Notice) {
+        if let Notice::Info(text) = notice
+            && text.contains("another is started before it is killed")
+        {
+            self.count(|ends| ends.kept += 1);
+        }
     }
 
     /// The next request, if it is time for one.
@@ -211,7 +242,8 @@ impl Outside {
     // Health checks that Marathon makes itself.
 
     pub(crate) fn asked_how_it_is(&mut self, now_ms: i64, probe: Probe) {
-        if self.cut_until == 0 && !self.is_healed && self.dice.permille(2) {
+        let may_be_cut = self.is_cut_off && self.cut_until == 0 && !self.is_healed;
+        if may_be_cut && self.dice.permille(2) {
             let lasts = 60_000 + i64::try_from(self.dice.below(600_000)).unwrap_or_default();
             self.cut_until = now_ms + lasts;
         }
@@ -250,6 +282,13 @@ impl Outside {
         self.judge.told_health(&task, is_well, is_cut);
         Some((probe, outcome))
     }
+}
+
+/// Whether a deployment failed because its time was over.
+pub(crate) fn is_undone(event: &Event) -> bool {
+    let reason = event.data["reason"].as_str();
+    event.kind == "deployment_failed"
+        && reason.is_some_and(|it| it.contains("deploymentTimeoutSeconds"))
 }
 
 /// The simulation's way to what is outside.

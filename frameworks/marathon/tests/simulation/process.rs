@@ -150,7 +150,7 @@ impl Process {
                 Release::Reply(_, Answer::Noted) => {}
                 Release::Action(Action::Call(call)) => calls.extend(translate(call)),
                 Release::Action(Action::Tell(event)) => events.push(event),
-                Release::Action(Action::Log(_)) => {}
+                Release::Action(Action::Log(notice)) => self.shared.borrow_mut().logged(&notice),
                 Release::Action(Action::Probe(probe)) => {
                     self.shared.borrow_mut().asked_how_it_is(now_ms, probe);
                 }

@@ -1,6 +1,6 @@
 //! What is answered, what is shown afterwards, and what there is in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use marathon::effects::Event;
 use marathon::request::Reply;
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Judge, Marks};
 use crate::client::{Asked, Expects};
+use crate::outside::is_undone;
 use crate::view::{Deploying, View};
 
 impl Judge {
@@ -50,6 +51,7 @@ impl Judge {
             .any(|(_, reply)| matches!(**reply, Reply::Refused(_)));
         match &asked {
             _ if view.apps == self.view.apps => {}
+            _ if self.is_undone(&view, events, marks) => {}
             Some(_) if !refused => {}
             Some(asked) => self.blame(format!("{}: refused, and yet done", asked.what)),
             None => self.blame("apps change, and nobody wanted it".to_owned()),
@@ -91,6 +93,25 @@ impl Judge {
                 }
             }
         }
+    }
+
+    /// Whether apps change because deployments took longer than they may, and no
+    /// others do.
+    fn is_undone(&self, view: &View, events: &[Event], marks: &Marks) -> bool {
+        let overdue = events.iter().filter(|event| is_undone(event));
+        let overdue = overdue.filter_map(|it| it.data["id"].as_str());
+        let overdue = overdue.filter_map(|id| self.view.deployments.get(id));
+        let undone: BTreeSet<&String> = overdue
+            .filter(|it| it.apps().any(|app| self.has_deadline(app, marks)))
+            .flat_map(Deploying::apps)
+            .collect();
+        let mut all = self.view.apps.keys().chain(view.apps.keys());
+        all.all(|app| self.view.apps.get(app) == view.apps.get(app) || undone.contains(app))
+    }
+
+    fn has_deadline(&self, app: &str, marks: &Marks) -> bool {
+        let shown = self.view.apps.get(app);
+        shown.is_some_and(|shown| marks[&shown.mark].has_deadline)
     }
 
     fn misses(&self, expected: &Expects) -> Option<String> {

@@ -3,7 +3,7 @@
 use marathon::timestamp::Timestamp;
 use mesos_sdk::v1;
 
-use super::{Judge, Marks, Task, Told, bounds, instance_of};
+use super::{Judge, Marks, Task, Told, bounds, instance_of, room};
 use crate::view::Shown;
 
 impl Judge {
@@ -103,6 +103,10 @@ fn within_bounds(
     }
     let most = in_force.iter().map(|shown| match is_replaced {
         true => bounds(shown.instances, &marks[&shown.mark]).1,
+        // One for each that is unhealthy and kept, as far as there is room.
+        false if marks[&shown.mark].starts_first => {
+            shown.instances + room(shown.instances, &marks[&shown.mark])
+        }
         false => shown.instances,
     });
     let most = most.max().unwrap_or_default();
