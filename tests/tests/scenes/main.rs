@@ -16,6 +16,7 @@ mod faults;
 mod player;
 mod review;
 mod scene;
+mod stalls;
 
 use mesos_tests::scenes::{self, Difference};
 use tokio::sync::RwLock;
@@ -49,20 +50,22 @@ async fn play(scenes: &[(&'static str, &'static [Difference])]) {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// How often a scene is played until it is as it was: on a machine that has other
-/// work to do what comes together once may come apart, and what is wrong is wrong
-/// each time.
+/// How often a scene is played on a machine that is too slow for it.
 const TRIES: usize = 3;
 
 async fn play_one(name: &'static str, differences: &'static [Difference]) -> Vec<String> {
     let scene = Scene::read(name);
     let mut complaints = Vec::new();
     for _ in 0..TRIES {
-        complaints = match player::play(&scene, differences).await {
-            Ok(played) => review::review(&scene, &played, differences),
-            Err(why) => vec![format!("{name}: {why}")],
+        let played = match player::play(&scene, differences).await {
+            Ok(played) => played,
+            Err(why) => return vec![format!("{name}: {why}")],
         };
-        if complaints.is_empty() {
+        complaints = review::review(&scene, &played, differences);
+        if !complaints.is_empty() && played.is_another {
+            println!("{name}: the machine was too slow for it");
+        }
+        if complaints.is_empty() || !played.is_another {
             break;
         }
     }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::cast::{Cast, summary};
 use crate::review;
 use crate::scene::{ALLOCATION_INTERVAL, Action, Scene};
+use crate::stalls::Stalls;
 
 /// How much earlier than recorded batches of the allocator come.
 const EARLIER: Duration = Duration::from_millis(10);
@@ -32,6 +33,9 @@ pub(crate) struct Played {
     pub(crate) heard: BTreeMap<String, (Vec<Value>, bool)>,
     /// What requests were answered otherwise.
     pub(crate) complaints: Vec<String>,
+    /// The machine was so slow that something may have come after a batch of the
+    /// allocator that it came before: another scene was played.
+    pub(crate) is_another: bool,
 }
 
 pub(crate) struct Player<'a> {
@@ -80,6 +84,12 @@ pub(crate) async fn play(scene: &Scene, differences: &[Difference]) -> Result<Pl
         complaints: Vec::new(),
         master_died: None,
     };
+    let batch = |at: Instant| {
+        let since = at.saturating_duration_since(started);
+        since.as_nanos() / ALLOCATION_INTERVAL.as_nanos()
+    };
+    let stalls = Stalls::watch();
+    let mut is_another = false;
     for action in scene.actions() {
         tokio::time::sleep_until(start + action.at).await;
         player.catch_up(action.heard_until()).await?;
@@ -87,6 +97,7 @@ pub(crate) async fn play(scene: &Scene, differences: &[Difference]) -> Result<Pl
             .act(&action)
             .await
             .map_err(|why| format!("{:.1?} {}: {why}", action.at, action.what))?;
+        is_another |= scene.is_about_offers() && batch(Instant::now()) != batch(start + action.at);
     }
     player.catch_up(Duration::MAX).await?;
     let heard = player.streams.iter();
@@ -96,9 +107,11 @@ pub(crate) async fn play(scene: &Scene, differences: &[Difference]) -> Result<Pl
             (label.clone(), told)
         })
         .collect();
+    is_another |= scene.is_about_offers() && stalls.longest() >= EARLIER;
     Ok(Played {
         heard,
         complaints: player.complaints,
+        is_another,
     })
 }
 
