@@ -41,27 +41,10 @@ fn main() {
     let mut is_built = false;
     for (_, needs_programs, measure) in wanted {
         if *needs_programs && !std::mem::replace(&mut is_built, true) {
-            build();
+            mesos_benches::build_programs(&["distributed-shell", "mesos-local"]);
         }
         measure();
     }
-}
-
-fn build() {
-    let build = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "-p",
-            "distributed-shell",
-            "-p",
-            "mesos-local",
-        ])
-        .status();
-    assert!(
-        build.is_ok_and(|status| status.success()),
-        "the programs are built"
-    );
 }
 
 fn median(measure: impl FnMut() -> Duration) -> Duration {

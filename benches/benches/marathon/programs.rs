@@ -60,13 +60,7 @@ pub(crate) fn build() {
     if std::env::var_os(OTHER).is_some() {
         return;
     }
-    let packages = ["-p", "marathon", "-p", "mesos-local"];
-    let mut build = Command::new(env!("CARGO"));
-    let status = build.args(["build", "--release"]).args(packages).status();
-    assert!(
-        status.is_ok_and(|it| it.success()),
-        "the programs are built"
-    );
+    mesos_benches::build_programs(&["marathon", "mesos-local"]);
 }
 
 fn release(name: &str) -> PathBuf {
@@ -84,10 +78,17 @@ impl Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().is_ok_and(|status| status.is_some())
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.has_ended() {
+            return;
+        }
         let pid = self.0.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &pid]).status();
         let _ = self.0.wait();
