@@ -2,7 +2,7 @@
 //! becomes events of a [`Machine`], offers are kept as what they are, things that
 //! can be used once, and calls are made, several at a time. It decides nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -196,17 +196,60 @@ pub struct Follower<M: Machine> {
     logic: event_loop::Handle<M>,
     offers: HeldOffers,
     unsaved: mpsc::Sender<Unsaved>,
+    unacknowledged: Unacknowledged,
 }
 
 /// What tells that an update is saved, and the acknowledgement that may leave then.
-type Unsaved = (BoxFuture<'static, Result<(), Stopped>>, Ack);
+struct Unsaved {
+    saved: BoxFuture<'static, Result<(), Stopped>>,
+    acknowledgement: Ack,
+    uuid: Vec<u8>,
+}
+
+/// The updates that were handed over, and wait to be saved and acknowledged.
+#[derive(Debug, Clone, Default)]
+struct Unacknowledged(Arc<Mutex<HashSet<Vec<u8>>>>);
+
+/// What is done with an update.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// The logic is told.
+    New,
+    /// The logic knows it, and has not saved it yet.
+    Unsaved,
+    /// It is saved, and the agent does not know that yet.
+    Saved,
+}
+
+impl Unacknowledged {
+    fn turn(&self, uuid: &[u8], is_redelivery: bool) -> Turn {
+        match is_redelivery {
+            false => Turn::New,
+            true if self.locked().contains(uuid) => Turn::Unsaved,
+            true => Turn::Saved,
+        }
+    }
+
+    fn begin(&self, uuid: Vec<u8>) {
+        self.locked().insert(uuid);
+    }
+
+    fn end(&self, uuid: &[u8]) {
+        self.locked().remove(uuid);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Acknowledges updates in the order in which they are saved.
-async fn acknowledge(mut unsaved: mpsc::Receiver<Unsaved>) {
-    while let Some((saved, acknowledgement)) = unsaved.recv().await {
-        // Whatever was not saved comes again.
-        if saved.await.is_ok() {
-            acknowledgement.send();
+async fn acknowledge(mut unsaved: mpsc::Receiver<Unsaved>, unacknowledged: Unacknowledged) {
+    while let Some(next) = unsaved.recv().await {
+        // What is not saved stays unacknowledged, however often it comes.
+        if next.saved.await.is_ok() {
+            next.acknowledgement.send();
+            unacknowledged.end(&next.uuid);
         }
     }
 }
@@ -216,11 +259,13 @@ impl<M: Machine> Follower<M> {
     #[must_use]
     pub fn new(logic: event_loop::Handle<M>, offers: HeldOffers) -> Self {
         let (unsaved, to_save) = mpsc::channel(UNSAVED);
-        tokio::spawn(acknowledge(to_save));
+        let unacknowledged = Unacknowledged::default();
+        tokio::spawn(acknowledge(to_save, unacknowledged.clone()));
         Self {
             logic,
             offers,
             unsaved,
+            unacknowledged,
         }
     }
 
@@ -271,18 +316,42 @@ impl<M: ClusterMachine> Scheduler for Follower<M> {
     /// Updates that come together are saved together: this one is acknowledged
     /// when it is saved, and the next one is taken meanwhile.
     async fn update(&mut self, _: &Handle, update: &StatusUpdate) -> Result<(), BoxError> {
+        let uuid = update.status().uuid.as_deref().map(<[u8]>::to_vec);
+        let uuid = uuid.unwrap_or_default();
         let acknowledgement = update.acknowledge_later();
-        let saved: BoxFuture<'static, _> = if update.is_redelivery() {
-            // It was handed over before, and is saved when all of that is.
-            let logic = self.logic.clone();
-            Box::pin(async move { logic.inspect(|_| ()).await })
-        } else {
-            let note = M::update(Box::new(update.status().clone()));
-            let noted = self.logic.begin_to_ask(note).await?;
-            Box::pin(async { noted.await.map(|_| ()) })
-        };
+        match (
+            self.unacknowledged.turn(&uuid, update.is_redelivery()),
+            acknowledgement,
+        ) {
+            (Turn::New, acknowledgement) => self.note(update, uuid, acknowledgement).await,
+            // Agents say again whatever waits for long, and all of that must not
+            // wait behind itself.
+            (Turn::Unsaved, _) | (Turn::Saved, None) => Ok(()),
+            (Turn::Saved, Some(acknowledgement)) => {
+                acknowledgement.send();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<M: ClusterMachine> Follower<M> {
+    async fn note(
+        &self,
+        update: &StatusUpdate,
+        uuid: Vec<u8>,
+        acknowledgement: Option<Ack>,
+    ) -> Result<(), BoxError> {
+        let note = M::update(Box::new(update.status().clone()));
+        let noted = self.logic.begin_to_ask(note).await?;
         if let Some(acknowledgement) = acknowledgement {
-            let sent = self.unsaved.send((saved, acknowledgement)).await;
+            self.unacknowledged.begin(uuid.clone());
+            let unsaved = Unsaved {
+                saved: Box::pin(async { noted.await.map(|_| ()) }),
+                acknowledgement,
+                uuid,
+            };
+            let sent = self.unsaved.send(unsaved).await;
             sent.map_err(|_| "nothing acknowledges updates any more")?;
         }
         Ok(())
@@ -357,6 +426,18 @@ mod tests {
             }
             left
         }
+    }
+
+    #[test]
+    fn what_comes_again_is_not_handed_over_again_and_acknowledged_when_it_is_saved() {
+        let unacknowledged = Unacknowledged::default();
+        assert_eq!(unacknowledged.turn(b"one", false), Turn::New);
+        unacknowledged.begin(b"one".to_vec());
+        assert_eq!(unacknowledged.turn(b"one", true), Turn::Unsaved);
+        assert_eq!(unacknowledged.turn(b"two", false), Turn::New);
+        unacknowledged.end(b"one");
+        // The acknowledgement was lost.
+        assert_eq!(unacknowledged.turn(b"one", true), Turn::Saved);
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ use crate::store::{Batch, Store, StoreError, retry_delay};
 /// Inputs that wait; more than that, and whoever sends waits.
 const QUEUE: usize = 4096;
 /// Inputs that are saved together.
-const MOST_TOGETHER: usize = 1024;
+const MOST_TOGETHER: usize = QUEUE;
 /// The clock is looked at so often, should it be set.
 const LONGEST_SLEEP_MS: i64 = 1000;
 

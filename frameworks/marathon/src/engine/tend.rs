@@ -153,10 +153,15 @@ impl Step<'_> {
         // Nobody knows how many agents there are before they offer something.
         let is_seen = !spec.is_everywhere() || spec.instances() == 0 || active > 0;
         self.has_new_demand |= !is_seen;
+        let mut all = self.state.instances_of(spec.id());
+        // What is quick to see comes first: of many some are mostly on their way.
+        let is_there = |it: &Instance| {
+            !is_ending(it) && (!it.is_active() || it.condition == Condition::Running)
+        };
         is_seen
+            && all.all(is_there)
             && self.state.instances_of(spec.id()).all(|it| {
-                let is_well = || self.wellness(it) == Wellness::Healthy && self.is_ready(it);
-                !is_ending(it) && (!it.is_active() || is_well())
+                !it.is_active() || self.wellness(it) == Wellness::Healthy && self.is_ready(it)
             })
     }
 
