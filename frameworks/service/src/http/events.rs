@@ -95,6 +95,19 @@ pub struct Subscription {
     /// An event that it gets after these when some of what it missed is not
     /// there any more.
     pub on_gap: Option<(String, String)>,
+    /// What is done when it has gone.
+    pub on_end: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+/// Does something when a reader goes, whoever ends it.
+struct Farewell(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        if let Some(say) = self.0.take() {
+            say();
+        }
+    }
 }
 
 impl Default for Subscription {
@@ -103,6 +116,7 @@ impl Default for Subscription {
             wants: Box::new(|_| true),
             greeting: Vec::new(),
             on_gap: None,
+            on_end: None,
         }
     }
 }
@@ -193,6 +207,7 @@ impl EventBus {
             reader,
             greeting.freeze(),
             subscription.wants,
+            Farewell(subscription.on_end),
         );
         let response = Response::of(StatusCode::OK, Body::stream(stream)).with(
             header::CONTENT_TYPE,
@@ -299,14 +314,15 @@ fn follow(
     reader: Arc<Reader>,
     greeting: Bytes,
     wants: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    farewell: Farewell,
 ) -> impl Stream<Item = Bytes> + Send {
     let news = shared.next.subscribe();
-    let state = (shared, reader, greeting, wants, news);
+    let state = (shared, reader, greeting, wants, news, farewell);
     futures::stream::unfold(state, |state| async move {
-        let (shared, reader, mut greeting, wants, mut news) = state;
+        let (shared, reader, mut greeting, wants, mut news, farewell) = state;
         if !greeting.is_empty() {
             let first = std::mem::take(&mut greeting);
-            return Some((first, (shared, reader, greeting, wants, news)));
+            return Some((first, (shared, reader, greeting, wants, news, farewell)));
         }
         loop {
             news.mark_unchanged();
@@ -316,14 +332,14 @@ fn follow(
             if !chunk.is_empty() {
                 metrics::counter!("http.responses.event-stream.size.counter.bytes")
                     .increment(chunk.len() as u64);
-                return Some((chunk, (shared, reader, greeting, wants, news)));
+                return Some((chunk, (shared, reader, greeting, wants, news, farewell)));
             }
             match tokio::time::timeout(shared.config.heartbeat, news.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return None,
                 Err(_) => {
                     let beat = Bytes::from_static(HEARTBEAT);
-                    return Some((beat, (shared, reader, greeting, wants, news)));
+                    return Some((beat, (shared, reader, greeting, wants, news, farewell)));
                 }
             }
         }

@@ -16,6 +16,7 @@ fn subscription(request: &Request) -> Subscription {
         wants: Box::new(move |kind| kinds.is_empty() || kinds.contains(kind)),
         greeting: vec![("attached".to_owned(), "{}".to_owned())],
         on_gap: Some(("gap".to_owned(), "{}".to_owned())),
+        on_end: None,
     }
 }
 
