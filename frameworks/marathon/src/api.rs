@@ -7,6 +7,7 @@ mod groups;
 mod help;
 mod numbers;
 mod pods;
+mod queue;
 mod selector;
 mod service;
 mod show;
@@ -115,8 +116,8 @@ impl Api {
             .post("/v2/tasks/delete", tasks::delete)
             .get("/v2/deployments", deployments::list)
             .delete("/v2/deployments/{id}", deployments::delete)
-            .get("/v2/queue", deployments::queue)
-            .delete("/v2/queue/{id...}", deployments::reset_delay)
+            .get("/v2/queue", queue::list)
+            .delete("/v2/queue/{id...}", queue::reset_delay)
     }
 
     /// Looks at the state; what is seen is saved.

@@ -2,11 +2,16 @@
 //! The queue of the API and the log show the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use mesos_sdk::placement::{ReasonKind, Refusal, Summary};
+use mesos_sdk::placement::{Reason, ReasonKind, Refusal, Summary};
+use mesos_sdk::v1;
 
 use crate::path_id::PathId;
 use crate::timestamp::Timestamp;
+
+/// So many offers that were of no use are kept.
+const MOST_SHOWN: usize = 10;
 
 /// So many agents are named in explanations.
 const MOST_NAMED: usize = 20;
@@ -37,10 +42,23 @@ pub struct Waiting {
     pub last: Summary,
     /// In words: which agent is short of what.
     pub explanation: String,
+    /// The last offers that were of no use, each with why.
+    pub last_unused: Vec<UnusedOffer>,
     /// The number of the newest offer that was counted.
     counted: u64,
     /// Of each version, up to which offer there is no room for one more.
     exhausted: BTreeMap<Timestamp, u64>,
+}
+
+/// An offer that was of no use.
+#[derive(Clone, Debug)]
+pub struct UnusedOffer {
+    /// As it came.
+    pub offer: Arc<v1::Offer>,
+    /// Why, what counts first.
+    pub reasons: Vec<ReasonKind>,
+    /// When it was looked at.
+    pub at: Timestamp,
 }
 
 /// What became of some offers.
@@ -48,6 +66,8 @@ pub struct Waiting {
 pub struct Looked<'a> {
     /// For which version of the app.
     pub version: Timestamp,
+    /// The offers.
+    pub offers: &'a [Arc<v1::Offer>],
     /// The numbers of the offers, in the order in which they were looked at.
     pub numbers: &'a [u64],
     /// The places among them of those that are used.
@@ -88,11 +108,19 @@ impl Waiting {
             processed: numbers.len(),
             ..Summary::default()
         };
+        let mut unused = Vec::new();
         for refusal in looked.refusals.iter().flatten() {
             let refused = refusal.offers.iter();
             let refused = refused.filter(|place| !looked.used.contains(place));
             let (mut all, mut new) = (0, 0);
             for place in refused {
+                if unused.len() < MOST_SHOWN {
+                    unused.push(UnusedOffer {
+                        offer: Arc::clone(&looked.offers[*place]),
+                        reasons: refusal.reasons.iter().map(Reason::kind).collect(),
+                        at: now,
+                    });
+                }
                 all += 1;
                 new += usize::from(is_new(place));
             }
@@ -110,6 +138,9 @@ impl Waiting {
             self.last_unused_at = Some(now);
         }
         self.last = last;
+        if looked.refusals.is_some() {
+            self.last_unused = unused;
+        }
         let newest = numbers.iter().copied().max().unwrap_or(0);
         if let Some(refusals) = &looked.refusals {
             self.explanation = explained(refusals);

@@ -1,21 +1,17 @@
-//! `/v2/deployments` and `/v2/queue`.
+//! `/v2/deployments`.
 
 use http::StatusCode;
-use mesos_sdk::placement::ReasonKind;
 use mesos_service::http::{Request as Http, Response};
 use serde_json::{Value, json};
 
 use crate::engine::{Reason, Wait, waits};
-use crate::path_id::PathId;
-use crate::queue::Waiting;
 use crate::request::{Reply, Request};
-use crate::spec::Spec;
 use crate::state::State;
-use crate::timestamp::Timestamp;
 
 use super::apps::{Page, deployed, now};
-use super::show::{self, Embed};
-use super::{Answered, Api, errors, path};
+use super::queue::summary;
+use super::show;
+use super::{Answered, Api};
 
 pub(super) async fn list(api: Api, request: Http) -> Answered {
     let page = Page::read(&request)?;
@@ -51,17 +47,6 @@ pub(super) async fn delete(api: Api, request: Http) -> Answered {
     }
 }
 
-pub(super) async fn queue(api: Api, _: Http) -> Answered {
-    let queue = api
-        .look(|state| {
-            let waiting = state.queue.waiting.iter();
-            let shown = waiting.filter_map(|(id, it)| entry(state, id, it, now()));
-            shown.collect::<Vec<Value>>()
-        })
-        .await?;
-    Ok(Response::ok(&json!({"queue": queue})).tagged())
-}
-
 fn wait(state: &State, wait: Wait) -> Value {
     let mut shown = json!({
         "reason": wait.reason,
@@ -80,85 +65,4 @@ fn wait(state: &State, wait: Wait) -> Value {
         shown[if is_pod { "pod" } else { "app" }] = json!(id);
     }
     shown
-}
-
-/// Whether clients know a reason.
-fn is_known(kind: ReasonKind) -> bool {
-    kind != ReasonKind::InsufficientResources
-}
-
-fn entry(state: &State, id: &PathId, waiting: &Waiting, now: Timestamp) -> Option<Value> {
-    let spec = state.root.spec(id)?;
-    let instances = state.instances_of(id);
-    let count = instances.filter(|it| !it.is_launched()).count();
-    let until = state.delays.get(id).map(|delay| delay.until());
-    let left = until.map_or(0, |until| until.since(now).as_secs());
-    let shown = match spec {
-        Spec::App(app) => show::app(state, app, Embed::default(), now),
-        Spec::Pod(pod) => show::pod(pod),
-    };
-    let mut entry = json!({
-        "count": count,
-        "delay": {"timeLeftSeconds": left, "overdue": left == 0},
-        "since": waiting.since,
-        "processedOffersSummary": summary(waiting),
-        spec.kind(): shown,
-    });
-    // Clients from before roles know nothing of them, and need not.
-    if spec.role() != "*" {
-        entry["role"] = json!(spec.role());
-    }
-    Some(entry)
-}
-
-/// What became of the offers that were looked at.
-fn summary(waiting: &Waiting) -> Value {
-    let funnel = waiting.last.funnel();
-    let last: Vec<Value> = funnel
-        .iter()
-        .filter(|step| is_known(step.reason))
-        .map(|step| {
-            json!({
-                "reason": step.reason.to_string(),
-                "declined": step.declined,
-                "processed": step.processed,
-            })
-        })
-        .collect();
-    let attempt: Vec<Value> = ReasonKind::ALL
-        .iter()
-        .filter(|kind| is_known(**kind))
-        .map(|kind| {
-            json!({
-                "reason": kind.to_string(),
-                "declined": waiting.declined.get(kind).copied().unwrap_or(0),
-                "processed": waiting.processed,
-            })
-        })
-        .collect();
-    let mut summary = json!({
-        "processedOffersCount": waiting.processed,
-        "unusedOffersCount": waiting.unused,
-        "rejectSummaryLastOffers": last,
-        "rejectSummaryLaunchAttempt": attempt,
-        // What is short where, in words: ours. Clients take no other fields beside
-        // the summary.
-        "explanation": waiting.explanation,
-    });
-    if let Some(at) = waiting.last_used_at {
-        summary["lastUsedOfferAt"] = json!(at);
-    }
-    if let Some(at) = waiting.last_unused_at {
-        summary["lastUnusedOfferAt"] = json!(at);
-    }
-    summary
-}
-
-pub(super) async fn reset_delay(api: Api, request: Http) -> Answered {
-    let id = request.parameter("id");
-    let Some(id) = id.strip_suffix("/delay") else {
-        return Err(errors::not_found("URI not found"));
-    };
-    api.change(Request::ResetDelay(path(id)?)).await?;
-    Ok(Response::empty(StatusCode::NO_CONTENT))
 }

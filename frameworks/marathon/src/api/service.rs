@@ -131,15 +131,26 @@ pub(super) async fn events(api: Api, request: Http) -> Answered {
         ));
     }
     let wanted: Vec<String> = request.query.all("event_type").map(str::to_owned).collect();
-    let attached = json!({
-        "eventType": "event_stream_attached",
-        "remoteAddress": request.remote.ip().to_string(),
-        "timestamp": super::apps::now(),
-    });
+    let address = request.remote.ip().to_string();
+    let told = move |kind: &str| {
+        let data = json!({
+            "eventType": kind,
+            "remoteAddress": address,
+            "timestamp": super::apps::now(),
+        });
+        data.to_string()
+    };
+    let attached = told("event_stream_attached");
+    let events = api.events.clone();
+    let detached = move || {
+        let kind = "event_stream_detached";
+        events.publish(kind, &told(kind));
+    };
     let subscription = Subscription {
         wants: Box::new(move |kind| wanted.is_empty() || wanted.iter().any(|it| it == kind)),
-        greeting: vec![("event_stream_attached".to_owned(), attached.to_string())],
+        greeting: vec![("event_stream_attached".to_owned(), attached)],
         on_gap: None,
+        on_end: Some(Box::new(detached)),
     };
     Ok(api.events.subscribe(&request, subscription).1)
 }

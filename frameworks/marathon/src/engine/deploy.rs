@@ -90,6 +90,11 @@ impl Step<'_> {
                     }),
                 );
             }
+            for action in plan.steps.get(next - 1).into_iter().flatten() {
+                if action.kind == Kind::Stop && !plan.changes[&action.id].is_pod() {
+                    self.tell("app_terminated_event", json!({"appId": action.id}));
+                }
+            }
             self.touched.extend(plan.affected().cloned());
             if next < plan.steps.len() {
                 self.change(Change::Progress(id, Some((next, self.now))));

@@ -1,6 +1,7 @@
 //! Finds offers for the instances that wait, and gives back what nobody needs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mesos_sdk::placement::{
@@ -262,19 +263,26 @@ impl Step<'_> {
             placer = placer.maintenance(Duration::from_millis(now), draining);
         }
         let placement = placer.place(&offers, &demands, &running);
+        let infos: Vec<Arc<v1::Offer>> = offers.iter().map(|it| Arc::clone(&it.offer)).collect();
         let id = |offer: usize| offers[offer].offer.id.value.clone();
         let accepts = placement.accepts().into_iter();
         let accepts: Vec<_> = accepts
             .map(|it| (it.offers.into_iter().map(id).collect(), it.launches))
             .collect();
-        self.note_what_was_seen(&groups, &numbers, &placement);
+        self.note_what_was_seen(&groups, &infos, &numbers, &placement);
         for (offers, launches) in accepts {
             let launches = launches.iter().map(|it| &placement.launches()[*it]);
             self.accept(offers, launches, &groups);
         }
     }
 
-    fn note_what_was_seen(&mut self, groups: &[Group], numbers: &[u64], placement: &Placement) {
+    fn note_what_was_seen(
+        &mut self,
+        groups: &[Group],
+        offers: &[Arc<v1::Offer>],
+        numbers: &[u64],
+        placement: &Placement,
+    ) {
         let mut used: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); groups.len()];
         for launch in placement.launches() {
             used[launch.demand].extend(&launch.offers);
@@ -286,6 +294,7 @@ impl Step<'_> {
             let is_short = placement.missing(index) > 0;
             let looked = Looked {
                 version: group.version,
+                offers,
                 numbers,
                 used,
                 refusals: is_short.then(|| placement.refusals(index)),
@@ -486,9 +495,10 @@ impl Step<'_> {
         }
         let mut ids = Vec::new();
         for offer in old {
-            let role = offer.allocation_info.and_then(|info| info.role);
+            let info = offer.allocation_info.as_ref();
+            let role = info.and_then(|info| info.role.clone());
             self.state.filtered.extend(role);
-            ids.push(offer.id.value);
+            ids.push(offer.id.value.clone());
         }
         self.effects.calls.push(Call::Decline {
             offers: ids,

@@ -2,6 +2,7 @@
 //! looked at some knows which are new to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use mesos_sdk::placement::Offered;
 use mesos_sdk::v1;
@@ -21,7 +22,7 @@ pub struct HeldOffers {
 #[derive(Clone, Debug)]
 pub struct HeldOffer {
     /// As it came.
-    pub offer: v1::Offer,
+    pub offer: Arc<v1::Offer>,
     /// Since when it is in hand.
     pub since: Timestamp,
 }
@@ -40,6 +41,7 @@ impl HeldOffers {
         if let Some(before) = self.numbers.insert(id, self.last) {
             self.by_number.remove(&before);
         }
+        let offer = Arc::new(offer);
         self.by_number.insert(self.last, HeldOffer { offer, since });
     }
 
@@ -80,7 +82,7 @@ impl HeldOffers {
     }
 
     /// Those in hand for so long, out of hand.
-    pub fn take_until(&mut self, since: Timestamp) -> Vec<v1::Offer> {
+    pub fn take_until(&mut self, since: Timestamp) -> Vec<Arc<v1::Offer>> {
         let mut taken = Vec::new();
         while let Some(first) = self.by_number.first_entry()
             && first.get().since <= since

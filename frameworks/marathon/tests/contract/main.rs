@@ -7,5 +7,6 @@ mod apps;
 #[path = "../tutorial/client.rs"]
 mod client;
 mod groups;
+mod queue;
 mod server;
 mod tasks;

@@ -1,5 +1,8 @@
 //! Another root is saved, one change after the other, and what is old goes.
 
+use serde_json::json;
+
+use crate::app::HealthCheck;
 use crate::deployment::Plan;
 use crate::path_id::PathId;
 use crate::root::Root;
@@ -31,6 +34,7 @@ impl Step<'_> {
         // Groups as a whole: the changes above say the same, one by one.
         self.state.root = root.clone();
         for (id, change) in &plan.changes {
+            self.tell_of_checks(id, change.from.as_ref(), change.to.as_ref());
             match &change.to {
                 Some(spec) => {
                     let version = spec.version();
@@ -48,6 +52,23 @@ impl Step<'_> {
             }
         }
         self.prune_deleted();
+    }
+
+    /// Which health checks of an app come and go.
+    fn tell_of_checks(&mut self, id: &PathId, from: Option<&Spec>, to: Option<&Spec>) {
+        let checks = |spec: Option<&Spec>| -> Vec<HealthCheck> {
+            let app = spec.and_then(Spec::app);
+            app.map(|app| app.health_checks.clone()).unwrap_or_default()
+        };
+        let (had, has) = (checks(from), checks(to));
+        for _ in had.iter().filter(|check| !has.contains(check)) {
+            self.tell("remove_health_check_event", json!({"appId": id}));
+        }
+        let version = to.map(Spec::version);
+        for check in has.iter().filter(|check| !had.contains(check)) {
+            let data = json!({"appId": id, "version": version, "healthCheck": check});
+            self.tell("add_health_check_event", data);
+        }
     }
 
     /// What went long ago is forgotten with all its versions.

@@ -367,3 +367,37 @@ fn offers_are_kept_for_what_waits_for_others_to_run() {
     world.pass(Duration::from_secs(2));
     assert_eq!(world.declined, 1);
 }
+
+#[test]
+fn everybody_is_told_of_checks_that_come_and_go_and_of_apps_that_end() {
+    let mut world = World::new();
+    let check = |path: &str| json!({"path": path, "protocol": "HTTP"});
+    let body =
+        json!({"id": "/web", "cmd": "sleep 100", "instances": 0, "healthChecks": [check("/a")]});
+    world.create(body);
+    world.settle();
+    world.update("/web", json!({"healthChecks": [check("/a"), check("/b")]}));
+    world.settle();
+    world.update("/web", json!({"healthChecks": []}));
+    world.settle();
+    world.ask(Request::DeleteApp {
+        id: "/web".parse().unwrap(),
+        force: false,
+    });
+    world.settle();
+    let told = |kind: &str| -> Vec<serde_json::Value> {
+        let of_kind = world.events.iter().filter(|it| it.kind == kind);
+        of_kind.map(|it| it.data.clone()).collect()
+    };
+    let added = told("add_health_check_event");
+    let paths: Vec<_> = added.iter().map(|it| &it["healthCheck"]["path"]).collect();
+    assert_eq!(paths, ["/a", "/b"]);
+    assert!(
+        added
+            .iter()
+            .all(|it| it["appId"] == "/web" && it["version"].is_string())
+    );
+    assert_eq!(told("remove_health_check_event").len(), 2);
+    let ended = told("app_terminated_event");
+    assert_eq!((ended.len(), &ended[0]["appId"]), (1, &json!("/web")));
+}
