@@ -6,6 +6,7 @@
 mod apps;
 #[path = "../tutorial/client.rs"]
 mod client;
+mod events;
 mod groups;
 mod queue;
 mod server;

@@ -1,5 +1,6 @@
 //! A Marathon with a cluster of three agents, and who asks it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mesos_service::run::Stop;
@@ -14,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A Marathon with a cluster in this process; it ends with the test.
 pub(crate) struct Server {
     running: JoinHandle<()>,
+    pub(crate) address: SocketAddr,
     pub(crate) client: Client,
 }
 
@@ -31,12 +33,17 @@ impl Server {
         let args = marathon::args::parse(line, []).unwrap().flags;
         let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
         let config = args.config(&user, 1, Stop::new()).await.unwrap();
-        let client = Client::new(config.plan.listeners.addresses()[0]);
+        let address = config.plan.listeners.addresses()[0];
+        let client = Client::new(address);
         let running = tokio::spawn(async {
             let ended = marathon::io::run(config).await;
             panic!("Marathon has ended: {ended:?}");
         });
-        let server = Self { running, client };
+        let server = Self {
+            running,
+            address,
+            client,
+        };
         let is_it = |body: &Value| body["leader"].is_string();
         server.until("/v2/leader", "there", is_it).await;
         server
