@@ -179,10 +179,10 @@ pub enum VolumeMode {
 
 /// A volume that Mesos keeps when the task has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "PersistentInput")]
 pub struct Persistent {
     /// On which disk.
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     pub kind: PersistentKind,
     /// MiB.
     pub size: u64,
@@ -195,6 +195,35 @@ pub struct Persistent {
     /// Which disks: `["path", "LIKE", "…"]`.
     #[serde(default)]
     pub constraints: Vec<Vec<String>>,
+}
+
+/// The same as it is read: a profile is one of disks that are mounted whole.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PersistentInput {
+    #[serde(rename = "type")]
+    kind: Option<PersistentKind>,
+    size: u64,
+    max_size: Option<u64>,
+    profile_name: Option<String>,
+    #[serde(default)]
+    constraints: Vec<Vec<String>>,
+}
+
+impl From<PersistentInput> for Persistent {
+    fn from(input: PersistentInput) -> Self {
+        let by_default = match input.profile_name {
+            Some(_) => PersistentKind::Mount,
+            None => PersistentKind::Root,
+        };
+        Self {
+            kind: input.kind.unwrap_or(by_default),
+            size: input.size,
+            max_size: input.max_size,
+            profile_name: input.profile_name,
+            constraints: input.constraints,
+        }
+    }
 }
 
 /// Kinds of disks.

@@ -327,3 +327,22 @@ fn what_contradicts_itself_in_old_forms_is_refused() {
     let both = json!({"id": "/a", "cmd": "sleep 1", "uris": [], "fetch": [{"uri": "http://a/c"}]});
     assert_eq!(json_of(both)["fetch"][0]["uri"], "http://a/c");
 }
+
+#[test]
+fn a_volume_of_a_profile_is_a_mounted_disk_unless_it_says_otherwise() {
+    for (more, expected) in [
+        (json!({}), "root"),
+        (json!({"profileName": "fast"}), "mount"),
+        (json!({"profileName": "fast", "type": "path"}), "path"),
+    ] {
+        let mut persistent = json!({"size": 10});
+        for (key, value) in more.as_object().unwrap() {
+            persistent[key] = value.clone();
+        }
+        let volume = json!({"containerPath": "data", "mode": "RW", "persistent": persistent});
+        let container = json!({"type": "MESOS", "volumes": [volume]});
+        let app = json_of(json!({"id": "/a", "cmd": "sleep 1", "container": container}));
+        let shown = &app["container"]["volumes"][0]["persistent"];
+        assert_eq!(shown["type"], expected, "{shown}");
+    }
+}
