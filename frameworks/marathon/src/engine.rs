@@ -19,6 +19,7 @@ mod task;
 mod tend;
 mod update;
 mod waits;
+mod wanted;
 
 pub use waits::{Reason, Wait, waits};
 
