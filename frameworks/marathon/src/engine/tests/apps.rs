@@ -401,3 +401,34 @@ fn everybody_is_told_of_checks_that_come_and_go_and_of_apps_that_end() {
     let ended = told("app_terminated_event");
     assert_eq!((ended.len(), &ended[0]["appId"]), (1, &json!("/web")));
 }
+
+#[test]
+fn nothing_is_launched_where_an_agent_is_about_to_be_unavailable() {
+    let hosts = |maintenance: Option<Duration>| -> BTreeSet<String> {
+        let mut world = World::with(Settings {
+            maintenance,
+            ..Settings::default()
+        });
+        world.agents = 2;
+        // In two minutes, for ever.
+        let start = world.now.after(Duration::from_secs(120)).as_millis() * 1_000_000;
+        let unavailable = mesos_sdk::v1::Unavailability {
+            start: mesos_sdk::v1::TimeInfo { nanoseconds: start },
+            duration: None,
+        };
+        world.unavailable.insert(0, unavailable);
+        world.create(json!({"id": "/web", "cmd": "sleep 100", "instances": 4}));
+        world.settle();
+        let running = world.running("/web").into_iter();
+        running.filter_map(|it| Some(it.place?.hostname)).collect()
+    };
+    let both = BTreeSet::from(["host0".to_owned(), "host1".to_owned()]);
+    assert_eq!(hosts(None), both);
+    assert_eq!(
+        hosts(Some(Duration::ZERO)),
+        both,
+        "there is time until then"
+    );
+    let other = BTreeSet::from(["host1".to_owned()]);
+    assert_eq!(hosts(Some(Duration::from_secs(600))), other);
+}

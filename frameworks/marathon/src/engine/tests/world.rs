@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) launched: Vec<v1::TaskInfo>,
     pub(super) declined: usize,
     pub(super) agents: usize,
+    /// When agents are to be unavailable.
+    pub(super) unavailable: BTreeMap<usize, v1::Unavailability>,
     /// Tasks of these apps answer health checks with this status.
     pub(super) health: BTreeMap<String, u16>,
     pub(super) probes: Vec<Probe>,
@@ -66,6 +68,7 @@ impl World {
             launched: Vec::new(),
             declined: 0,
             agents: 3,
+            unavailable: BTreeMap::new(),
             health: BTreeMap::new(),
             probes: Vec::new(),
             kept: BTreeMap::new(),
@@ -316,6 +319,7 @@ impl World {
                 hostname: format!("host{agent}"),
                 allocation_info: Some(allocation(&role)),
                 resources,
+                unavailability: self.unavailable.get(&agent).copied(),
                 ..v1::Offer::default()
             }
         });
