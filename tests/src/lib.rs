@@ -12,6 +12,7 @@ pub mod engine;
 pub mod fixture;
 pub mod framework;
 pub mod openapi;
+pub mod saved;
 pub mod scenes;
 pub mod wiretap;
 

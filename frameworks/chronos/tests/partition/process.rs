@@ -2,7 +2,6 @@
 //! it, begun with what a store holds, and what its io does besides.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::rc::Rc;
 
 use chronos::effects::{Call as Told, Input as Heard};
@@ -15,52 +14,11 @@ use mesos_sdk::offer::launch_operation;
 use mesos_sdk::v1;
 use mesos_sdk::v1::scheduler::{Call, call};
 use mesos_service::event_loop::{self, Machine as _, Release, RequestId};
-use mesos_service::store::{Batch, Entities};
+use mesos_service::store::Entities;
+use mesos_tests::saved::Saved;
 
 use crate::bug::Bug;
 use crate::outside::Shared;
-
-/// What one step put into the store.
-#[derive(Clone)]
-pub(crate) struct Saved(Rc<Batch>);
-
-impl fmt::Debug for Saved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|(key, _)| key))
-            .finish()
-    }
-}
-
-/// What is saved so far, kept from one look at it to the next.
-#[derive(Default)]
-pub(crate) struct Disk {
-    batches: Vec<Saved>,
-    entities: Rc<Entities>,
-}
-
-impl Disk {
-    pub(crate) fn read(&mut self, saved: &[Saved]) -> Rc<Entities> {
-        let read = self.batches.len();
-        let is_same = match (self.batches.last(), saved.get(read.wrapping_sub(1))) {
-            (Some(last), Some(same)) => Rc::ptr_eq(&last.0, &same.0),
-            (None, _) => true,
-            (Some(_), None) => false,
-        };
-        if !is_same {
-            *self = Self::default();
-        }
-        let news = &saved[self.batches.len()..];
-        if !news.is_empty() {
-            let entities = Rc::make_mut(&mut self.entities);
-            for Saved(batch) in news {
-                batch.apply(entities);
-            }
-            self.batches.extend_from_slice(news);
-        }
-        Rc::clone(&self.entities)
-    }
-}
 
 /// The process.
 pub(crate) struct Process {
@@ -134,7 +92,7 @@ impl Process {
         };
         let saved = Rc::new(batch);
         if !saved.is_empty() {
-            effects.save(Saved(Rc::clone(&saved)));
+            effects.save(Saved::new(Rc::clone(&saved)));
         }
         let shared = Rc::clone(&self.shared);
         let heard = RefCell::new(Some(replies));
@@ -191,16 +149,13 @@ fn translate(told: Told) -> Vec<Call> {
         Told::Decline {
             offers,
             refuse_seconds,
-        } => {
-            let decline = |offer| Call {
-                decline: Some(call::Decline {
-                    offer_ids: vec![offer_id(offer)],
-                    filters: filters(refuse_seconds),
-                }),
-                ..of(call::Type::Decline)
-            };
-            offers.into_iter().map(decline).collect()
-        }
+        } => vec![Call {
+            decline: Some(call::Decline {
+                offer_ids: offers.into_iter().map(offer_id).collect(),
+                filters: filters(refuse_seconds),
+            }),
+            ..of(call::Type::Decline)
+        }],
         Told::Kill { task_id, agent_id } => vec![Call {
             kill: Some(call::Kill {
                 task_id: v1::TaskId { value: task_id },

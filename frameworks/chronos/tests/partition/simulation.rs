@@ -10,11 +10,12 @@ use std::time::Duration;
 use chronos::state::Settings;
 use mesos_local::simulation::{Dice, Fault, Script, Simulation, Violation};
 use mesos_sdk::framework_info::FrameworkInfo;
+use mesos_tests::saved::{Disk, Saved};
 
 use crate::bug::Bug;
 use crate::judge::Verdict;
 use crate::outside::{Outside, STARTS_IN, Shared, Watch};
-use crate::process::{Disk, Process, Saved};
+use crate::process::Process;
 
 /// Leaders and agents are killed, and the network falls apart.
 const FAULTS: [Fault; 9] = [

@@ -23,10 +23,11 @@ use marathon::state::Settings;
 use mesos_local::agent::ExitStatus;
 use mesos_local::simulation::{Dice, Fault, Process as Started, Script, Simulation, Violation};
 use mesos_sdk::framework_info::FrameworkInfo;
+use mesos_tests::saved::{Disk, Saved};
 
 use bug::Bug;
 use outside::{Ends, Outside, Scene, Shared, Watch};
-use process::{Disk, Process, Saved};
+use process::Process;
 
 const RESOURCES: &str = "cpus:4;mem:4096;disk:10240;ports:[31000-31099]";
 
@@ -57,7 +58,7 @@ fn marathon(bug: Option<Bug>, scene: Scene) -> (Simulation<Process>, Rc<Cell<End
         let before = disk.borrow_mut().read(saved);
         outside
             .borrow_mut()
-            .is_there_after_power_loss(&before, &change.0, dice)
+            .is_there_after_power_loss(&before, change.batch(), dice)
     };
     let info = FrameworkInfo::service("marathon").role("*").build();
     let mut simulation = Simulation::new(info, start)

@@ -2,7 +2,6 @@
 //! runs it, begun with what a store holds, and what its io does besides.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -15,56 +14,12 @@ use mesos_sdk::v1;
 use mesos_sdk::v1::scheduler::{Call, call};
 use mesos_service::event_loop::{self, Machine as _, Release, RequestId};
 use mesos_service::store::{Batch, Entities};
+use mesos_tests::saved::Saved;
 
 use crate::bug::Bug;
 use crate::indexes::indexes_hold;
 use crate::outside::Shared;
 use crate::view::View;
-
-/// What one step put into the store, encoded.
-#[derive(Clone)]
-pub(crate) struct Saved(pub(crate) Rc<Batch>);
-
-impl fmt::Debug for Saved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (key, value) in self.0.iter() {
-            let sign = if value.is_some() { '+' } else { '-' };
-            write!(f, "{sign}{key} ")?;
-        }
-        Ok(())
-    }
-}
-
-/// What is saved so far, kept from one look at it to the next.
-#[derive(Default)]
-pub(crate) struct Disk {
-    batches: usize,
-    last: Option<Rc<Batch>>,
-    entities: Rc<Entities>,
-}
-
-impl Disk {
-    /// The entities that these batches make.
-    pub(crate) fn read(&mut self, saved: &[Saved]) -> Rc<Entities> {
-        let goes_on = self.batches <= saved.len()
-            && match (&self.last, self.batches.checked_sub(1)) {
-                (Some(last), Some(index)) => Rc::ptr_eq(last, &saved[index].0),
-                (last, index) => last.is_none() && index.is_none(),
-            };
-        if !goes_on {
-            *self = Self::default();
-        }
-        if self.batches < saved.len() {
-            let entities = Rc::make_mut(&mut self.entities);
-            for Saved(batch) in &saved[self.batches..] {
-                batch.apply(entities);
-            }
-            self.batches = saved.len();
-            self.last = saved.last().map(|Saved(batch)| Rc::clone(batch));
-        }
-        Rc::clone(&self.entities)
-    }
-}
 
 /// The process.
 pub(crate) struct Process {
@@ -168,10 +123,10 @@ impl Process {
         };
         if self.bug == Some(Bug::AnswersBeforeSaving) {
             hear();
-            effects.save(Saved(Rc::new(batch)));
+            effects.save(Saved::new(Rc::new(batch)));
         } else {
             if !batch.is_empty() {
-                effects.save(Saved(Rc::new(batch)));
+                effects.save(Saved::new(Rc::new(batch)));
             }
             effects.then(hear);
         }
