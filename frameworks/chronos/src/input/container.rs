@@ -7,10 +7,14 @@ use crate::job::{
 
 use super::fields::Fields;
 
+/// Without an image there is none, as clients send an empty form; what else such
+/// a container says would be lost.
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<Container> {
     let mut inner = fields.object("container")?;
     let image = inner.text("image");
-    if image.is_empty() {
+    let says_more = ["networkName", "networkInfos", "volumes", "parameters"];
+    let says_more = says_more.iter().any(|name| inner.is_said(name));
+    if image.is_empty() && says_more {
         inner.wrong("image", "a container needs one");
     }
     let kind = choice(
@@ -45,7 +49,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Container> {
         inner.wrong("parameters", "only Docker's containers have some");
     }
     fields.adopt("container", inner);
-    Some(container)
+    (!container.image.is_empty()).then_some(container)
 }
 
 fn each<T>(fields: &mut Fields<'_>, name: &str, read: impl Fn(&mut Fields<'_>) -> T) -> Vec<T> {

@@ -37,6 +37,15 @@ impl<'a> Fields<'a> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
+    /// Whether there is anything in it.
+    pub(super) fn is_said(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| match value {
+            Value::Array(items) => !items.is_empty(),
+            Value::String(text) => !text.is_empty(),
+            _ => true,
+        })
+    }
+
     pub(super) fn text(&mut self, name: &str) -> String {
         match self.get(name) {
             None => String::new(),

@@ -29,6 +29,18 @@ fn what_is_not_said_has_the_defaults_of_the_original() {
 }
 
 #[test]
+fn a_container_without_an_image_is_none() {
+    for empty in [
+        json!({}),
+        json!({"type": "DOCKER", "image": "", "network": "HOST"}),
+        json!({"type": "MESOS", "volumes": [], "networkName": "", "forcePullImage": false}),
+    ] {
+        let job = scheduled(json!({"container": empty})).unwrap();
+        assert_eq!(job.container, None, "{empty}");
+    }
+}
+
+#[test]
 fn without_a_schedule_a_job_runs_once_and_now() {
     let body = br#"{"name": "a", "command": "x"}"#;
     let now = 1_769_860_800_000;
@@ -95,7 +107,7 @@ fn what_is_wrong_is_said_with_the_name_of_the_field() {
         (json!({"fetch": [{}]}), "fetch: uri: "),
         (json!({"fetch": [{"uri": "a"}], "uris": ["b"]}), "uris: "),
         (
-            json!({"container": {"type": "MESOS"}}),
+            json!({"container": {"type": "MESOS", "volumes": [{"containerPath": "/x"}]}}),
             "container: image: ",
         ),
         (
