@@ -3,7 +3,7 @@
 use mesos_sdk::placement::Launch;
 use mesos_sdk::v1;
 
-use crate::job::{Container, ContainerKind, Job, NetworkMode, Pair, VolumeMode};
+use crate::job::{Container, ContainerKind, Job, NetworkInfo, NetworkMode, Pair, VolumeMode};
 use crate::run::{Launched, Run};
 use crate::state::Settings;
 
@@ -233,16 +233,7 @@ fn container_info(container: &Container, task_id: &str) -> v1::ContainerInfo {
 }
 
 fn network_infos(container: &Container) -> Vec<v1::NetworkInfo> {
-    let named = container
-        .network_infos
-        .iter()
-        .map(|network| v1::NetworkInfo {
-            name: Some(network.name.clone()),
-            labels: Some(v1::Labels {
-                labels: network.labels.iter().map(label).collect(),
-            }),
-            ..v1::NetworkInfo::default()
-        });
+    let named = container.network_infos.iter().map(network_info);
     let older = container.network_name.iter().map(|name| v1::NetworkInfo {
         name: Some(name.clone()),
         ..v1::NetworkInfo::default()
@@ -250,6 +241,32 @@ fn network_infos(container: &Container) -> Vec<v1::NetworkInfo> {
     match container.network_infos.is_empty() {
         true => older.collect(),
         false => named.collect(),
+    }
+}
+
+fn network_info(network: &NetworkInfo) -> v1::NetworkInfo {
+    use v1::network_info::{IpAddress, PortMapping, Protocol};
+    let protocol = network.protocol.as_deref().map(|name| match name {
+        "IPv6" => Protocol::IPv6,
+        _ => Protocol::IPv4,
+    });
+    let address = protocol.map(|protocol| IpAddress {
+        protocol: Some(protocol.into()),
+        ..IpAddress::default()
+    });
+    let ports = network.port_mappings.iter().map(|mapping| PortMapping {
+        host_port: mapping.host_port.into(),
+        container_port: mapping.container_port.into(),
+        protocol: mapping.protocol.clone(),
+    });
+    v1::NetworkInfo {
+        name: Some(network.name.clone()),
+        ip_addresses: address.into_iter().collect(),
+        labels: Some(v1::Labels {
+            labels: network.labels.iter().map(label).collect(),
+        }),
+        port_mappings: ports.collect(),
+        ..v1::NetworkInfo::default()
     }
 }
 

@@ -103,13 +103,21 @@ fn containers_of_both_kinds_are_described() {
     );
     assert_eq!(info.parameters[0].value, "x=y");
     let mesos = task(&json!({"container": {
-        "type": "MESOS", "image": "alpine", "networkInfos": [{"name": "overlay"}],
+        "type": "MESOS", "image": "alpine", "networkInfos": [{
+            "name": "overlay", "protocol": "IPv6",
+            "portMappings": [{"hostPort": 80, "containerPort": 8080, "protocol": "tcp"}],
+        }],
         "volumes": [{"containerPath": "/data", "external": {
             "name": "v", "provider": "rexray", "options": [{"key": "size", "value": "1"}]}}],
     }}));
     let container = mesos.container.unwrap();
     assert_eq!(container.r#type(), v1::container_info::Type::Mesos);
-    assert_eq!(container.network_infos[0].name(), "overlay");
+    let network = &container.network_infos[0];
+    assert_eq!(network.name(), "overlay");
+    let ipv6 = v1::network_info::Protocol::IPv6;
+    assert_eq!(network.ip_addresses[0].protocol(), ipv6);
+    let mapping = &network.port_mappings[0];
+    assert_eq!((mapping.host_port, mapping.container_port), (80, 8080));
     let image = container.mesos.unwrap().image.unwrap();
     assert_eq!(image.docker.unwrap().name, "alpine");
     let source = container.volumes[0].source.clone().unwrap();
