@@ -57,6 +57,10 @@ pub(super) fn notify(notifier: &Notifier, cluster: Option<&str>, notice: Notice)
     let (job, progress) = (&notice.job, &notice.progress);
     let owners = job.owner.split(',').map(|owner| owner.trim().to_owned());
     let uris: Vec<&str> = job.fetch.iter().map(|it| it.uri.as_str()).collect();
+    let epsilon = job
+        .epsilon
+        .as_ref()
+        .map(|epsilon| epsilon.text().to_owned());
     let facts = vec![
         ("job", job.name.clone()),
         ("command", job.command.clone()),
@@ -67,6 +71,8 @@ pub(super) fn notify(notifier: &Notifier, cluster: Option<&str>, notice: Notice)
         ("executor", job.executor.clone()),
         ("executorFlags", job.executor_flags.clone()),
         ("uris", uris.join(",")),
+        ("async", job.is_async.to_string()),
+        ("epsilon", epsilon.unwrap_or_default()),
         ("successCount", progress.success_count.to_string()),
         ("errorCount", progress.error_count.to_string()),
         (
