@@ -74,6 +74,8 @@ enum Happening {
     /// At an agent.
     ToAgent(usize, LinkId, ToAgent),
     LinkLost(usize, LinkId),
+    /// Whether it was pinged is to be looked at.
+    Pinged(usize, LinkId),
     Connect(usize, u64),
     Launched(usize, ContainerKey),
     Exited(usize, ContainerKey, ExitStatus),
@@ -269,6 +271,7 @@ impl<'a, F: Framework> World<'a, F> {
             Happening::StartProcess => self.start_process(),
             Happening::ToAgent(index, link, message) => self.arrive_at_agent(index, link, message),
             Happening::LinkLost(index, link) => self.link_lost(index, link),
+            Happening::Pinged(index, link) => self.miss_pings(index, link),
             Happening::Connect(index, birth) => self.connect(index, birth),
             Happening::Launched(index, container) => self.launched(index, container),
             Happening::Exited(index, container, status) => self.exited(index, container, status),

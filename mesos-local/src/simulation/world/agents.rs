@@ -22,6 +22,10 @@ use crate::simulation::network::Route;
 use crate::simulation::script::Process;
 use crate::time::Timestamp;
 
+/// How long agents wait for a ping: as long as the master does for the answers,
+/// five times 15 seconds.
+const UNPINGED: Duration = Duration::from_secs(75);
+
 /// A machine with an agent.
 pub(super) struct Host {
     config: Arc<AgentConfig>,
@@ -30,6 +34,7 @@ pub(super) struct Host {
     birth: u64,
     pub(super) is_up: bool,
     link: Option<LinkId>,
+    pinged_at: Timestamp,
     /// What tasks that came here may use.
     demands: BTreeMap<String, Resources>,
     processes: BTreeMap<ContainerKey, Running>,
@@ -107,6 +112,7 @@ impl<F: Framework> World<'_, F> {
             birth,
             is_up: true,
             link: None,
+            pinged_at: self.now,
             demands: BTreeMap::new(),
             processes: BTreeMap::new(),
         };
@@ -293,6 +299,9 @@ impl<F: Framework> World<'_, F> {
         if self.network.is_broken(route) || host.link != Some(link) || !host.is_up {
             return;
         }
+        if matches!(message, ToAgent::Ping) {
+            host.pinged_at = self.now;
+        }
         let tasks: &[v1::TaskInfo] = match &message {
             ToAgent::RunTask { task, .. } => std::slice::from_ref(task),
             ToAgent::RunTaskGroup { group, .. } => &group.tasks,
@@ -318,9 +327,30 @@ impl<F: Framework> World<'_, F> {
         }
         let link = LinkId(self.number());
         self.links.insert(link, index);
-        self.hosts[index].link = Some(link);
+        let host = &mut self.hosts[index];
+        (host.link, host.pinged_at) = (Some(link), self.now);
+        self.after(UNPINGED, Happening::Pinged(index, link));
         self.note(|| format!("agent-{index}: connects"));
         self.step_agent(index, Input::Connected);
+    }
+
+    /// An agent that nobody pings takes its connection to be broken, for the
+    /// master may have given it up.
+    pub(super) fn miss_pings(&mut self, index: usize, link: LinkId) {
+        let host = &self.hosts[index];
+        if host.link != Some(link) {
+            return;
+        }
+        let due = host.pinged_at + UNPINGED;
+        if self.now < due {
+            return self.at(due, Happening::Pinged(index, link));
+        }
+        // Where it reaches nobody, there is nobody else to connect to.
+        if self.network.cut_agents.contains(&index) {
+            return self.after(UNPINGED, Happening::Pinged(index, link));
+        }
+        self.note(|| format!("agent-{index}: nobody pings it"));
+        self.break_link(index);
     }
 
     /// The agent notices that its connection has ended, and seeks another.
