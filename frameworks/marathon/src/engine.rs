@@ -131,7 +131,7 @@ impl Step<'_> {
             } => self.subscribed(framework_id, master.map(|master| *master)),
             Input::Disconnected => {
                 self.state.offers.clear();
-                self.doubt_everything();
+                self.state.doubt_everything();
                 if self.state.master.take().is_some() {
                     self.tell("scheduler_disconnected_event", serde_json::json!({}));
                 }
@@ -163,7 +163,7 @@ impl Step<'_> {
         self.state.told_roles = self.state.first_roles.clone();
         self.state.asked_at.clear();
         self.state.subscribed_at = self.now;
-        self.doubt_everything();
+        self.state.doubt_everything();
         // Whatever was asked for before may have been lost on the way.
         let apps: Vec<_> = self.state.by_app.keys().cloned().collect();
         self.touched.extend(apps);
@@ -172,12 +172,6 @@ impl Step<'_> {
         // Some have neither instances nor a definition left, and yet their
         // deployment waits for it to be seen.
         self.touched.extend(self.state.changing.keys().cloned());
-    }
-
-    /// What became of instances is heard when they are reconciled.
-    fn doubt_everything(&mut self) {
-        let launched = self.state.instances.values().filter(|it| it.is_launched());
-        self.state.unconfirmed = launched.map(|it| it.id.clone()).collect();
     }
 
     /// Makes it so, and remembers that it is to be saved.

@@ -205,6 +205,12 @@ impl State {
         self.deployments.get(self.changing.get(app)?)
     }
 
+    /// What became of instances is heard when they are reconciled.
+    pub(crate) fn doubt_everything(&mut self) {
+        let launched = self.instances.values().filter(|it| it.is_launched());
+        self.unconfirmed = launched.map(|it| it.id.clone()).collect();
+    }
+
     /// A number that nobody has drawn before, and how to remember that.
     #[must_use]
     pub fn next_uuid(&self) -> (uuid::Uuid, Change) {

@@ -25,7 +25,9 @@ pub enum Stage {
     Ending,
     /// Its agent is out of reach.
     Unreachable,
-    /// Not placed yet, or sent to its agent.
+    /// Not placed yet.
+    Waiting,
+    /// Sent to its agent.
     Staging,
     /// Being started there.
     Starting,
@@ -38,9 +40,9 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Whether it is there at all, so that others are spread beside it.
+    /// Whether it is anywhere, so that others are spread beside it.
     fn is_there(self) -> bool {
-        self > Self::Unreachable
+        self > Self::Waiting
     }
 
     /// Whether such a one may go where so many are well, and so many are to be.
@@ -54,8 +56,8 @@ impl Stage {
     }
 }
 
-/// The ids of those that go, in the order in which they do: whoever is not there
-/// any more, then out of the fullest groups of `GROUP_BY`, then those that serve
+/// The ids of those that go, in the order in which they do: whoever is nowhere, or
+/// not any more, then out of the fullest groups of `GROUP_BY`, then those that serve
 /// least, then the youngest or oldest. Fewer than so many go where fewer than
 /// `least` would stay that are well.
 pub fn choose<Id: Clone + Ord>(

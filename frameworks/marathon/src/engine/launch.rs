@@ -250,10 +250,12 @@ impl Step<'_> {
         }
         let (numbers, offers): (Vec<u64>, Vec<&HeldOffer>) = held.into_iter().unzip();
         let groups = self.with_disks(groups, &offers);
-        let mut running = Vec::new();
+        // Several versions of one app may wait, and none counts twice.
+        let mut running = BTreeMap::new();
         for group in &groups {
             running.extend(self.running(&group.spec, &offers));
         }
+        let running: Vec<Running> = running.into_values().collect();
         let demands = groups.iter().map(|it| self.demand(it));
         let demands: Vec<Demand> = demands.collect();
         let seed = self.state.seed ^ self.state.ids_made;
@@ -368,7 +370,7 @@ impl Step<'_> {
     /// The instances that constraints look at: those like the new ones, until
     /// they have ended. While they are being replaced the old ones are about to
     /// go.
-    fn running(&self, spec: &Spec, offers: &[&HeldOffer]) -> Vec<Running> {
+    fn running(&self, spec: &Spec, offers: &[&HeldOffer]) -> Vec<(InstanceId, Running)> {
         let id = spec.id();
         let replaced = matches!(self.aim(id), Aim::Replace(_)).then(|| self.alike(spec));
         let config = spec.config();
@@ -384,10 +386,10 @@ impl Step<'_> {
             .filter(|it| it.is_launched() && it.condition != Condition::UnreachableInactive)
             .filter(|it| it.config >= config)
             .filter(|it| replaced.is_none_or(|alike| alike.are(it)))
-            .filter_map(|it| it.place.as_ref())
+            .filter_map(|it| Some((it.id.clone(), it.place.as_ref()?)))
             // Without such constraints, others are nothing to keep away from.
-            .filter(|place| offered.is_empty() || offered.contains(place.agent_id.as_str()))
-            .map(|place| Running::new(id.to_string(), offer_place(place)))
+            .filter(|(_, place)| offered.is_empty() || offered.contains(place.agent_id.as_str()))
+            .map(|(own, place)| (own, Running::new(id.to_string(), offer_place(place))))
             .collect()
     }
 

@@ -136,12 +136,8 @@ impl Step<'_> {
         }
         if active > wanted {
             let those = self.those(spec.id(), Instance::is_active);
-            if self.is_sure(spec.id(), &those) {
-                let least = rolling::bounds(wanted, spec.upgrade_strategy(), false).0;
-                for id in self.chosen(spec, &those, active - wanted, least) {
-                    self.end(&id);
-                }
-            }
+            let least = rolling::bounds(wanted, spec.upgrade_strategy(), false).0;
+            self.shed(spec, &those, active - wanted, least);
             let mut left = self.state.instances_of(spec.id());
             return wanted == 0 && left.all(|it| it.goal == Goal::Stopped && !it.is_launched());
         }
@@ -221,12 +217,9 @@ impl Step<'_> {
         let bounds = rolling::bounds_of(spec, counts.target);
         let moves = rolling::moves(counts, bounds);
         let surplus = counts.new.saturating_sub(counts.target);
-        if surplus > 0 && self.is_sure(spec.id(), &new) {
+        if surplus > 0 {
             let old = counts.old.healthy - moves.kill.healthy;
-            let least = bounds.0.saturating_sub(old);
-            for id in self.chosen(spec, &new, surplus, least) {
-                self.end(&id);
-            }
+            self.shed(spec, &new, surplus, bounds.0.saturating_sub(old));
         }
         let ByHealth {
             healthy,
@@ -241,6 +234,22 @@ impl Step<'_> {
         }
         self.schedule(spec, moves.start);
         counts.is_done()
+    }
+
+    /// So many of these are too many, and so many that are well are to stay. As
+    /// long as nobody knows who is there, those go that were sent nowhere.
+    fn shed(&mut self, spec: &Spec, those: &[Arc<Instance>], surplus: usize, least: usize) {
+        let gone = if self.is_sure(spec.id(), those) {
+            self.chosen(spec, those, surplus, least)
+        } else {
+            let waits =
+                |it: &&Arc<Instance>| it.condition == Condition::Scheduled && it.bond.is_none();
+            let waiting = those.iter().filter(waits).take(surplus);
+            waiting.map(|it| it.id.clone()).collect()
+        };
+        for id in gone {
+            self.end(&id);
+        }
     }
 
     /// Whether enough is known to say which of these are to go: something was
@@ -286,12 +295,10 @@ impl Step<'_> {
             .map(|(instance, running)| Candidate {
                 id: instance.id.clone(),
                 stage: match instance.condition {
-                    _ if self.state.unconfirmed.contains(&instance.id) => Stage::Unreachable,
                     Condition::Killing => Stage::Ending,
                     Condition::Unreachable | Condition::UnreachableInactive => Stage::Unreachable,
-                    Condition::Scheduled | Condition::Provisioned | Condition::Staging => {
-                        Stage::Staging
-                    }
+                    Condition::Scheduled => Stage::Waiting,
+                    Condition::Provisioned | Condition::Staging => Stage::Staging,
                     Condition::Starting => Stage::Starting,
                     Condition::Running => running,
                     // Part of it has ended, and the rest is about to.

@@ -280,6 +280,7 @@ impl State {
         }
         self.first_roles = self.roles();
         self.told_roles = self.roles();
+        self.doubt_everything();
         Ok(())
     }
 }

@@ -106,10 +106,13 @@ impl Step<'_> {
         }
     }
 
-    /// An instance by its own id, or by that of a task of it.
+    /// An instance by its own id, or by that of a task of it: of one that it has
+    /// now, for whoever names an earlier one does not mean this one.
     fn named(&self, id: &str) -> Option<&Instance> {
-        let of_task = id.parse::<TaskId>().map(|task| task.instance);
-        let id = of_task.or_else(|_| id.parse::<InstanceId>()).ok()?;
-        self.state.instance(&id)
+        if let Ok(task) = id.parse::<TaskId>() {
+            let instance = self.state.instance(&task.instance);
+            return instance.filter(|it| it.incarnation == task.incarnation);
+        }
+        self.state.instance(&id.parse::<InstanceId>().ok()?)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mesos_sdk::v1::TaskState;
 use serde_json::json;
 
-use crate::instance::Condition;
+use crate::instance::{Condition, Instance};
 use crate::request::{Refusal, Reply, Request};
 use crate::state::Settings;
 
@@ -212,6 +212,30 @@ fn constraints_and_ports_are_kept() {
         waiting.explanation
     );
     assert_eq!(world.running("/web").len(), 3);
+}
+
+#[test]
+fn groups_are_even_though_several_versions_wait() {
+    let mut world = World::new();
+    world.agents = 2;
+    world.create(json!({
+        "id": "/web", "cmd": "sleep 100", "instances": 2,
+        "constraints": [["hostname", "GROUP_BY", "2"]],
+    }));
+    world.settle();
+    let on_first = |it: &Instance| it.place.as_ref().unwrap().agent_id == "a0";
+    let first = world.running("/web").into_iter().find(on_first).unwrap();
+    world.agents = 1;
+    world.tell(&first.task_id().to_string(), TaskState::TaskFailed);
+    world.update("/web", json!({"instances": 4}));
+    for _ in 0..20 {
+        world.offer();
+        world.pass(Duration::from_secs(1));
+        while world.go_on() {}
+    }
+    let running = world.running("/web");
+    assert_eq!(running.iter().filter(|it| on_first(it)).count(), 2);
+    assert_eq!(running.len(), 3, "one more would be one too many there");
 }
 
 #[test]

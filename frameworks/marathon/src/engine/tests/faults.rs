@@ -286,3 +286,55 @@ fn whoever_is_to_end_is_told_again_over_a_new_connection() {
     let is_it = |call: &Call| matches!(call, Call::Kill { task_id, .. } if *task_id == task);
     assert!(world.calls.iter().any(is_it));
 }
+
+#[test]
+fn of_too_many_those_go_at_once_that_were_sent_nowhere() {
+    let mut world = World::new();
+    world.create(json!({"id": "/web", "cmd": "sleep 100", "instances": 2}));
+    world.settle();
+    let before = world.running("/web");
+    world.step(Input::Disconnected);
+    world.update("/web", json!({"instances": 3}));
+    assert_eq!(world.state.instances.len(), 3);
+    world
+        .try_update("/web", json!({"instances": 2}), true)
+        .unwrap();
+    assert_eq!(world.state.instances.len(), 2, "nobody waits for an offer");
+    world.subscribe();
+    world.settle();
+    let left: Vec<_> = world.running("/web").into_iter().map(|it| it.id).collect();
+    assert!(before.iter().all(|it| left.contains(&it.id)));
+}
+
+#[test]
+fn nothing_is_known_of_anybody_after_a_failover_until_it_is_heard() {
+    let mut world = World::new();
+    world.create(json!({"id": "/web", "cmd": "sleep 100", "instances": 3}));
+    world.settle();
+    world.restore();
+    world.update("/web", json!({"instances": 1}));
+    let goals = world.state.instances.values().map(|it| it.goal);
+    assert!(goals.eq([Goal::Running; 3]), "it is too early to choose");
+    world.subscribe();
+    world.settle();
+    assert_eq!(world.running("/web").len(), 1);
+}
+
+#[test]
+fn whoever_names_an_earlier_task_does_not_mean_the_one_there_is() {
+    let mut world = World::new();
+    world.create(json!({"id": "/web", "cmd": "sleep 100"}));
+    world.settle();
+    let earlier = world.running("/web")[0].task_id().to_string();
+    world.tell(&earlier, TaskState::TaskFailed);
+    world.settle();
+    let kill = Kill::Ids(vec![earlier]);
+    let reply = world.ask(Request::Kill {
+        instances: kill,
+        scale: false,
+        wipe: false,
+        force: false,
+    });
+    assert!(matches!(reply, Reply::Killed(killed) if killed.is_empty()));
+    assert_eq!(world.running("/web").len(), 1);
+}

@@ -216,13 +216,13 @@ impl World {
 
     /// Marathon dies, and another one reads what it saved.
     pub(super) fn restart(&mut self) {
-        self.read_disk();
+        self.restore();
         self.subscribe();
     }
 
     /// The same, where the master has given another id.
     pub(super) fn restart_as(&mut self, framework_id: &str) {
-        self.read_disk();
+        self.restore();
         self.step(Input::Subscribed {
             framework_id: framework_id.to_owned(),
             master: Some(Box::default()),
@@ -239,7 +239,8 @@ impl World {
         self.step(Input::Removed);
     }
 
-    fn read_disk(&mut self) {
+    /// Another one reads what was saved, and has no connection yet.
+    pub(super) fn restore(&mut self) {
         let mut state = State::new(self.state.settings.clone(), 8);
         let entities = self.disk.iter();
         let entities = entities.map(|(key, value)| (key.as_str(), value.as_slice()));
