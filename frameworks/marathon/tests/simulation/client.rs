@@ -94,6 +94,12 @@ impl Client {
         self.waiting.take()
     }
 
+    /// What is to end by what nobody has answered yet.
+    pub(crate) fn unanswered_kills(&self) -> BTreeSet<String> {
+        let waiting = self.waiting.as_ref();
+        waiting.map(|asked| asked.kills.clone()).unwrap_or_default()
+    }
+
     /// The connection broke: whether it was done is to be seen.
     pub(crate) fn forget_what_was_not_answered(&mut self) {
         self.waiting = None;

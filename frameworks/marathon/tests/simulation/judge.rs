@@ -20,11 +20,13 @@ mod launches;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mesos_local::simulation::{Input, Sight};
+use marathon::timestamp::Timestamp;
+use mesos_local::simulation::Sight;
 use mesos_sdk::v1::scheduler::Call;
 use mesos_sdk::v1::{self, TaskState};
 
 use crate::client::{Running, Wanted};
+use crate::process::launched;
 use crate::view::{Shown, View};
 
 type Marks = BTreeMap<String, Wanted>;
@@ -36,18 +38,23 @@ struct Task {
     instance: String,
     mark: String,
     version: i64,
+    /// The first version that is as this one but for the number.
+    config: i64,
     host: String,
     told: Told,
     /// It was once said to be out of reach.
     was_lost: bool,
+    /// When it last was.
+    lost_at: i64,
     /// Its end was asked for.
     is_killed: bool,
     /// Somebody wanted it to end.
     is_unwanted: bool,
     /// What the last health check found, of which Marathon heard.
     is_well: Option<bool>,
-    /// The same came of Marathon's own network being cut.
-    is_cut: bool,
+    /// Since which time that Marathon's own network was cut it is not reached, by
+    /// their number.
+    silent_in: Option<u64>,
 }
 
 /// What Marathon was last told of a task.
@@ -60,6 +67,37 @@ enum Told {
 }
 
 impl Task {
+    /// As it is launched.
+    fn of(info: &v1::TaskInfo, configs: &BTreeMap<(String, i64), i64>) -> Self {
+        let variable = |name: &str| {
+            let command = info.command.as_ref();
+            let environment = command.and_then(|command| command.environment.as_ref());
+            let mut variables = environment.iter().flat_map(|it| &it.variables);
+            let found = variables.find(|variable| variable.name == name);
+            found.and_then(|it| it.value.clone()).unwrap_or_default()
+        };
+        let app = variable("MARATHON_APP_ID");
+        let version: Result<Timestamp, _> = variable("MARATHON_APP_VERSION").parse();
+        let version = version.map_or(0, Timestamp::as_millis);
+        let key = (app, version);
+        let config = configs.get(&key).copied().unwrap_or(version);
+        Self {
+            app: key.0,
+            instance: instance_of(&info.task_id.value).to_owned(),
+            mark: variable("MARK"),
+            version,
+            config,
+            host: variable("HOST"),
+            told: Told::Nothing,
+            was_lost: false,
+            lost_at: 0,
+            is_killed: false,
+            is_unwanted: false,
+            is_well: None,
+            silent_in: None,
+        }
+    }
+
     fn may_run(&self) -> bool {
         matches!(self.told, Told::Nothing | Told::Running)
     }
@@ -96,12 +134,18 @@ pub(crate) struct Judge {
     /// Healthy instances that were killed since Marathon's network is cut.
     killed_in_cut: usize,
     is_cut: bool,
+    /// How many times it was.
+    cuts: u64,
     /// Whether what the process was about to save is saved, though it ended.
     pub(crate) was_saved: bool,
-    /// What is being launched together.
-    grouped: Vec<String>,
     /// What is killed when the step under way is saved.
     kills: Vec<String>,
+    /// What is launched then.
+    launching: Vec<v1::TaskInfo>,
+    /// What is to be launched, and that is saved, and has not left yet.
+    decided: BTreeSet<String>,
+    /// Of each version of an app, the one that it is alike.
+    configs: BTreeMap<(String, i64), i64>,
     fault: Option<String>,
 }
 
@@ -110,36 +154,10 @@ impl Judge {
         self.fault.get_or_insert(what);
     }
 
-    pub(crate) fn see(
-        &mut self,
-        now_ms: i64,
-        sight: Sight<'_>,
-        chance: u64,
-        marks: &Marks,
-    ) -> Result<(), String> {
-        if !matches!(sight, Sight::Called(_)) {
-            self.look_at_groups(marks);
-        }
+    pub(crate) fn see(&mut self, now_ms: i64, sight: Sight<'_>, chance: u64) -> Result<(), String> {
         match sight {
-            Sight::Told(Input::Update(update)) => self.told(&update.status),
-            Sight::Told(_) => self.doubt = None,
-            Sight::Called(call) => self.called(call, marks),
-            Sight::Ended => {
-                self.killed_in_cut = 0;
-                // They may be decided, and nobody saw it.
-                for id in std::mem::take(&mut self.kills) {
-                    if let Some(task) = self.tasks.get_mut(&id) {
-                        task.is_unwanted = true;
-                    }
-                }
-                // What it was being told the next one does not know.
-                let was_saved = std::mem::take(&mut self.was_saved);
-                if let Some((id, task)) = self.doubt.take()
-                    && !was_saved
-                {
-                    self.tasks.insert(id, task);
-                }
-            }
+            Sight::Called(call) => self.called(call),
+            Sight::Ended => self.ended(now_ms),
             Sight::TaskStarted { task, .. } => self.task_started(now_ms, task, chance),
             Sight::TaskEnded { task } => {
                 self.processes.remove(task);
@@ -169,17 +187,54 @@ impl Judge {
             .collect()
     }
 
+    /// Marathon's process has ended. The next one knows what was saved.
+    fn ended(&mut self, now_ms: i64) {
+        self.killed_in_cut = 0;
+        // They may be decided, and nobody saw it.
+        for id in std::mem::take(&mut self.kills) {
+            self.want_gone(&id);
+        }
+        let was_saved = std::mem::take(&mut self.was_saved);
+        let launching = std::mem::take(&mut self.launching);
+        for info in launching.iter().filter(|_| was_saved) {
+            let (id, task) = (&info.task_id.value, Task::of(info, &self.configs));
+            self.tasks.insert(id.clone(), task);
+            self.decided.insert(id.clone());
+        }
+        // The next one takes these to be on their way until it hears better.
+        for id in std::mem::take(&mut self.decided) {
+            if let Some(task) = self.tasks.get_mut(&id) {
+                (task.told, task.was_lost, task.lost_at) = (Told::Lost, true, now_ms);
+            }
+        }
+        // What it was being told the next one does not know.
+        if let Some((id, task)) = self.doubt.take()
+            && !was_saved
+        {
+            self.tasks.insert(id, task);
+        }
+    }
+
+    /// Somebody wants it to end.
+    pub(crate) fn want_gone(&mut self, id: &str) {
+        if let Some(task) = self.tasks.get_mut(id) {
+            task.is_unwanted = true;
+        }
+    }
+
     // The cluster.
 
     fn task_started(&mut self, now_ms: i64, id: &str, chance: u64) {
         let instance = instance_of(id);
-        let twin = self.processes.keys().find(|other| {
-            let is_excused = self
-                .tasks
-                .get(*other)
-                .is_none_or(|task| task.was_lost || !task.may_run());
-            instance_of(other) == instance && !is_excused
-        });
+        // It may be that one was said to be over, or out of reach.
+        let is_excused = |id: &str| {
+            let task = self.tasks.get(id);
+            task.is_none_or(|task| task.was_lost || !task.may_run())
+        };
+        let twin = self
+            .processes
+            .keys()
+            .find(|other| instance_of(other) == instance && !is_excused(other) && !is_excused(id));
         if let Some(twin) = twin.cloned() {
             self.blame(format!("{id} runs while {twin} of the same instance does"));
         }
@@ -188,18 +243,20 @@ impl Judge {
         self.processes.insert(id.to_owned(), Process { sick_from });
     }
 
-    fn told(&mut self, status: &v1::TaskStatus) {
+    /// What Marathon takes in now; it may have lain there for a while.
+    pub(crate) fn told(&mut self, now_ms: i64, status: &v1::TaskStatus) {
         let id = &status.task_id.value;
         let is_over = mesos_sdk::status::is_terminal(status.state())
             || status.state() == TaskState::TaskUnknown;
         let Some(task) = self.tasks.get_mut(id) else {
-            if !is_over {
+            // Nobody knows what runs on an agent that is out of reach.
+            if !is_over && status.state() != TaskState::TaskUnreachable {
                 self.blame(format!("nobody launched {id}"));
             }
             return; // A process ended before it launched it.
         };
         self.doubt = Some((id.clone(), task.clone()));
-        let was_over = task.told == Told::Over;
+        let was_told = task.told;
         let state = status.state();
         task.told = match state {
             TaskState::TaskStaging | TaskState::TaskStarting => Told::Nothing,
@@ -207,10 +264,15 @@ impl Judge {
             // It serves nobody any more, and is not gone.
             TaskState::TaskKilling => Told::Nothing,
             TaskState::TaskUnreachable => Told::Lost,
+            TaskState::TaskLost if is_out_of_reach(status) => Told::Lost,
             _ => Told::Over,
         };
+        if task.told == Told::Lost && was_told != Told::Lost {
+            task.lost_at = now_ms;
+        }
         // One that is heard of after its end was given up for a good reason.
-        task.was_lost |= task.told == Told::Lost || (was_over && task.told != Told::Over);
+        task.was_lost |=
+            task.told == Told::Lost || (was_told == Told::Over && task.told != Told::Over);
     }
 
     /// These never left.
@@ -225,7 +287,10 @@ impl Judge {
     pub(crate) fn told_health(&mut self, id: &str, is_well: bool, is_cut: bool) {
         if let Some(task) = self.tasks.get_mut(id) {
             task.is_well = Some(is_well);
-            task.is_cut = is_cut;
+            task.silent_in = match is_cut {
+                true => task.silent_in.or(Some(self.cuts)),
+                false => None,
+            };
         }
     }
 
@@ -233,15 +298,14 @@ impl Judge {
     pub(crate) fn note_cut(&mut self, is_cut: bool) {
         if is_cut && !self.is_cut {
             self.killed_in_cut = 0;
+            self.cuts += 1;
         }
         self.is_cut = is_cut;
     }
 
-    fn called(&mut self, call: &Call, marks: &Marks) {
-        let operations = call.accept.iter().flat_map(|accept| &accept.operations);
-        let launches = operations.filter_map(|operation| operation.launch.as_ref());
-        for info in launches.flat_map(|launch| &launch.task_infos) {
-            self.launches(info, marks);
+    fn called(&mut self, call: &Call) {
+        for info in launched(call) {
+            self.decided.remove(&info.task_id.value);
         }
     }
 
@@ -255,11 +319,26 @@ impl Judge {
         self.view.is_replaced(app) && is_same && from.scaled_at != to.scaled_at
     }
 
-    /// Whether an instance is what its app is replaced by, as this one is.
+    /// Whether another instance counts beside this one: one of an older
+    /// configuration does not, and neither does one that is being replaced.
     fn is_like(&self, task: &Task, other: &Task) -> bool {
-        let is_same = other.version == task.version || !self.is_restarted(&task.app);
-        other.mark == task.mark && is_same
+        if self.is_restarted(&task.app) {
+            return other.version == task.version;
+        }
+        match self.view.is_replaced(&task.app) {
+            true => other.config == task.config,
+            false => other.config >= task.config,
+        }
     }
+}
+
+/// As Marathon takes it: the task may be back with its agent.
+fn is_out_of_reach(status: &v1::TaskStatus) -> bool {
+    use v1::task_status::Reason;
+    matches!(
+        status.reason(),
+        Reason::Reconciliation | Reason::AgentDisconnected | Reason::AgentRemoved
+    )
 }
 
 fn instance_of(task: &str) -> &str {

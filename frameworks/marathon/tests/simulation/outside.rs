@@ -5,10 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use marathon::effects::{Event, Notice, Probe};
+use marathon::effects::{Event, Notice, Probe, ProbeKind};
 use marathon::probes::{Outcome, Response};
 use marathon::request::{Reply, Request};
 use mesos_local::simulation::{Dice, Judge as Judging, Now, Sight};
+use mesos_sdk::v1::{TaskInfo, TaskStatus};
 use mesos_service::store::{Batch, EmbeddedStore, Entities, SimulatedDisk};
 
 use crate::client::Client;
@@ -183,8 +184,18 @@ impl Outside {
         self.judge.restored(view);
     }
 
-    pub(crate) fn about_to_save(&mut self, view: Option<View>, kills: Vec<String>) {
-        self.judge.about_to_save(view, kills);
+    /// The process takes this in now.
+    pub(crate) fn told(&mut self, now_ms: i64, status: &TaskStatus) {
+        self.judge.told(now_ms, status);
+    }
+
+    pub(crate) fn about_to_save(
+        &mut self,
+        view: Option<View>,
+        kills: Vec<String>,
+        launching: Vec<TaskInfo>,
+    ) {
+        self.judge.about_to_save(view, kills, launching);
     }
 
     /// What a step said is said.
@@ -214,8 +225,14 @@ impl Outside {
             }
         });
         let asked = self.client.answered();
-        self.judge
-            .heard(asked, replies, events, view, &self.client.wanted);
+        self.judge.heard(
+            self.now_ms,
+            asked,
+            replies,
+            events,
+            view,
+            &self.client.wanted,
+        );
     }
 
     /// The log has told something.
@@ -279,7 +296,9 @@ impl Outside {
         let (probe, outcome, is_cut) = first.remove();
         let task = format!("{}._app.{}", probe.instance, probe.incarnation);
         let is_well = matches!(&outcome, Outcome::Answer(answer) if answer.status == 200);
-        self.judge.told_health(&task, is_well, is_cut);
+        if matches!(probe.kind, ProbeKind::Health(_)) {
+            self.judge.told_health(&task, is_well, is_cut);
+        }
         Some((probe, outcome))
     }
 }
@@ -301,6 +320,12 @@ impl Judging for Watch {
         match sight {
             Sight::Healed => outside.is_healed = true,
             Sight::Ended => {
+                // It is done, and the answer never came.
+                for id in outside.client.unanswered_kills() {
+                    if outside.judge.was_saved {
+                        outside.judge.want_gone(&id);
+                    }
+                }
                 let is_deploying = !outside.judge.view.deployments.is_empty();
                 outside.count(|ends| {
                     ends.all += 1;
@@ -311,9 +336,7 @@ impl Judging for Watch {
             _ => {}
         }
         let sick_from = outside.dice.draw();
-        outside
-            .judge
-            .see(outside.now_ms, sight, sick_from, &outside.client.wanted)
+        outside.judge.see(outside.now_ms, sight, sick_from)
     }
 
     fn unmet(&self) -> Option<String> {

@@ -111,9 +111,18 @@ impl Process {
                 }
             }
         }
+        // Without a master there is nobody to tell yet.
+        let decided = events
+            .iter()
+            .filter(|it| it.kind == "unhealthy_instance_kill_event");
+        let decided = decided.filter_map(|event| event.data["taskId"].as_str());
         let kills = calls.iter().filter_map(|call: &Call| call.kill.as_ref());
-        let kills = kills.map(|kill| kill.task_id.value.clone()).collect();
-        self.shared.borrow_mut().about_to_save(view.clone(), kills);
+        let kills = kills.map(|kill| kill.task_id.value.as_str());
+        let kills = decided.chain(kills).map(str::to_owned).collect();
+        let launching = calls.iter().flat_map(launched).cloned().collect();
+        self.shared
+            .borrow_mut()
+            .about_to_save(view.clone(), kills, launching);
         let shared = Rc::clone(&self.shared);
         let heard = RefCell::new(Some((replies, events, view)));
         let hear = move || {
@@ -209,6 +218,16 @@ fn changes_what_is_seen(batch: &Batch) -> bool {
     keys.any(|key| SEEN.iter().any(|seen| key.starts_with(seen)))
 }
 
+/// What a call launches.
+pub(crate) fn launched(call: &Call) -> impl Iterator<Item = &v1::TaskInfo> {
+    let operations = call.accept.iter().flat_map(|accept| &accept.operations);
+    operations.flat_map(|operation| {
+        let tasks = operation.launch.iter().flat_map(|it| &it.task_infos);
+        let group = operation.launch_group.iter();
+        tasks.chain(group.flat_map(|it| &it.task_group.tasks))
+    })
+}
+
 /// As `io::cluster` makes calls.
 fn translate(told: Told) -> Vec<Call> {
     let of = |r#type: call::Type| Call {
@@ -279,6 +298,8 @@ impl Framework for Process {
                 return effects;
             }
             Input::Update(update) => {
+                let now_ms = millis(now);
+                self.shared.borrow_mut().told(now_ms, &update.status);
                 let status = Box::new(update.status);
                 let note = event_loop::Input::Request(RequestId(0), Ask::Note(status));
                 self.feed(millis(now), note, &mut effects);

@@ -23,6 +23,8 @@ pub(crate) struct Shown {
     pub(crate) mark: String,
     pub(crate) instances: usize,
     pub(crate) version: i64,
+    /// When it last became anything else but another number.
+    pub(crate) config: i64,
     /// When somebody last wanted another number of it, or a restart.
     pub(crate) scaled_at: i64,
 }
@@ -96,6 +98,7 @@ impl Shown {
             mark,
             instances: app.instances as usize,
             version: app.version.as_millis(),
+            config: app.version_info.last_config_change_at.as_millis(),
             scaled_at: app.version_info.last_scaling_at.as_millis(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use marathon::effects::Event;
 use marathon::request::Reply;
+use mesos_sdk::v1::TaskInfo;
 use serde_json::Value;
 
 use super::{Judge, Marks};
@@ -29,14 +30,21 @@ impl Judge {
         self.show(next);
     }
 
-    pub(crate) fn about_to_save(&mut self, view: Option<View>, kills: Vec<String>) {
+    pub(crate) fn about_to_save(
+        &mut self,
+        view: Option<View>,
+        kills: Vec<String>,
+        launching: Vec<TaskInfo>,
+    ) {
         self.next = view;
         self.kills = kills;
+        self.launching = launching;
     }
 
     /// What a step said is said; what it was about to save is saved.
     pub(crate) fn heard(
         &mut self,
+        now_ms: i64,
         asked: Option<Asked>,
         replies: Vec<(u64, Box<Reply>)>,
         events: &[Event],
@@ -78,14 +86,17 @@ impl Judge {
         self.show(view);
         if let Some(asked) = &asked {
             for id in asked.kills.iter().filter(|_| !refused) {
-                if let Some(task) = self.tasks.get_mut(id) {
-                    task.is_unwanted = true;
-                }
+                self.want_gone(id);
             }
         }
         for id in std::mem::take(&mut self.kills) {
             self.kills(&id, marks);
         }
+        let launching = std::mem::take(&mut self.launching);
+        for info in &launching {
+            self.launches(info, marks);
+        }
+        self.look_at_groups(now_ms, &launching, marks);
         if let Some(asked) = asked.filter(|_| !refused) {
             for expected in &asked.expects {
                 if let Some(what) = self.misses(expected) {
@@ -156,11 +167,17 @@ impl Judge {
             self.loose.remove(app);
         }
         self.loose.retain(|app| view.apps.contains_key(app));
+        // Whoever deletes an app wants all of it to end.
+        for task in self.tasks.values_mut() {
+            task.is_unwanted |= !view.apps.contains_key(&task.app);
+        }
     }
 
     fn show(&mut self, view: View) {
         let mut in_force = BTreeMap::new();
         for (id, shown) in &view.apps {
+            let version = (id.clone(), shown.version);
+            self.configs.insert(version, shown.config);
             let mut those = self.in_force.remove(id).unwrap_or_default();
             if !view.is_deployed(id) {
                 those.clear();

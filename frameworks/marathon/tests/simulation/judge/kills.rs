@@ -4,7 +4,8 @@ use super::{Judge, Marks, Task, Told, bounds};
 use crate::view::Shown;
 
 impl Judge {
-    /// A kill is decided, and that it is saved.
+    /// A kill is decided, and that is saved; it may be a while until the master
+    /// is told.
     pub(super) fn kills(&mut self, id: &str, marks: &Marks) {
         let Some(task) = self.tasks.get_mut(id) else {
             return; // A process ended before it launched it.
@@ -52,10 +53,12 @@ impl Judge {
             ));
         }
         let is_replaced = self.view.is_replaced(&task.app);
-        let is_new = in_force.last().is_some_and(|shown| {
-            let is_same = shown.version == task.version || !self.is_restarted(&task.app);
-            shown.mark == task.mark && is_same
-        });
+        let is_new = in_force
+            .last()
+            .is_some_and(|shown| match self.is_restarted(&task.app) {
+                true => shown.version == task.version,
+                false => shown.config == task.config,
+            });
         if is_replaced && !is_new {
             return Ok(());
         }
@@ -76,7 +79,8 @@ impl Judge {
         in_force: &[Shown],
         marks: &Marks,
     ) -> Result<(), String> {
-        let is_cut = task.is_cut && task.is_well == Some(false) && self.runs(id);
+        // Where others were reached in between, it was silent while they were not.
+        let is_cut = task.silent_in == Some(self.cuts) && self.runs(id);
         // Whoever is the only one to be asked cannot be told from a network.
         let mut others = self.tasks.iter().filter(|(other, _)| *other != id);
         let is_alone =

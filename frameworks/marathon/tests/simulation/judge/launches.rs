@@ -1,35 +1,18 @@
 //! What is launched: how many, where, and that no instance has two tasks.
 
-use marathon::timestamp::Timestamp;
 use mesos_sdk::v1;
 
-use super::{Judge, Marks, Task, Told, bounds, instance_of, room};
+use super::{Judge, Marks, Task, Told, bounds, room};
 use crate::view::Shown;
 
+/// After so long whoever is out of reach is certainly given up.
+const GIVEN_UP_MS: i64 = 600_000;
+
 impl Judge {
+    /// A launch is decided, and that is saved; it leaves a moment later.
     pub(super) fn launches(&mut self, info: &v1::TaskInfo, marks: &Marks) {
         let id = info.task_id.value.clone();
-        let variable = |name: &str| {
-            let command = info.command.as_ref();
-            let environment = command.and_then(|command| command.environment.as_ref());
-            let mut variables = environment.iter().flat_map(|it| &it.variables);
-            let found = variables.find(|variable| variable.name == name);
-            found.and_then(|it| it.value.clone()).unwrap_or_default()
-        };
-        let version: Result<Timestamp, _> = variable("MARATHON_APP_VERSION").parse();
-        let task = Task {
-            app: variable("MARATHON_APP_ID"),
-            instance: instance_of(&id).to_owned(),
-            mark: variable("MARK"),
-            version: version.map_or(0, Timestamp::as_millis),
-            host: variable("HOST"),
-            told: Told::Nothing,
-            was_lost: false,
-            is_killed: false,
-            is_unwanted: false,
-            is_well: None,
-            is_cut: false,
-        };
+        let task = Task::of(info, &self.configs);
         let siblings = self.tasks.values().filter(|other| other.app == task.app);
         let siblings: Vec<&Task> = siblings.filter(|other| other.told != Told::Over).collect();
         let is_replaced = self.view.is_replaced(&task.app);
@@ -51,33 +34,36 @@ impl Judge {
         if let Some(what) = twin.or(found.err()) {
             self.blame(format!("launch of {id}: {what}"));
         }
-        self.grouped.push(id.clone());
+        self.decided.insert(id.clone());
         self.tasks.insert(id, task);
     }
 
-    /// Where launches of one step are done, groups are even.
-    pub(super) fn look_at_groups(&mut self, marks: &Marks) {
-        for id in std::mem::take(&mut self.grouped) {
-            let task = &self.tasks[&id];
+    /// Where launches of one step are done, groups are even: whether whoever is
+    /// out of reach counts or not.
+    pub(super) fn look_at_groups(
+        &mut self,
+        now_ms: i64,
+        launching: &[v1::TaskInfo],
+        marks: &Marks,
+    ) {
+        for id in launching.iter().map(|info| &info.task_id.value) {
+            let task = &self.tasks[id];
+            let mut constraints = marks[&task.mark].constraints.iter();
+            if !constraints.any(|it| it[1] == "GROUP_BY") {
+                continue;
+            }
             let siblings = self.tasks.values();
             let siblings = siblings.filter(|it| it.app == task.app && it.told != Told::Over);
             let siblings: Vec<&Task> = siblings.filter(|it| self.is_like(task, it)).collect();
-            // Whoever is out of reach may count or not.
-            if siblings.iter().any(|other| other.was_lost) {
-                continue;
-            }
-            let has = marks[&task.mark]
-                .constraints
-                .iter()
-                .any(|it| it[1] == "GROUP_BY");
-            let with = |rack: &str| {
-                siblings
-                    .iter()
-                    .filter(|it| value_of(it, "rack") == rack)
-                    .count()
+            let with = |rack: &str, counts: &dyn Fn(&Task) -> bool| {
+                let there = siblings.iter().filter(|it| counts(it));
+                there.filter(|it| value_of(it, "rack") == rack).count()
             };
-            let (own, least) = (with(&value_of(task, "rack")), with("r0").min(with("r1")));
-            if has && own > least + 1 {
+            let is_sure = |it: &Task| !it.was_lost;
+            let may_be = |it: &Task| it.told != Told::Lost || now_ms < it.lost_at + GIVEN_UP_MS;
+            let own = with(&value_of(task, "rack"), &is_sure);
+            let least = with("r0", &may_be).min(with("r1", &may_be));
+            if own > least + 1 {
                 let host = &task.host;
                 self.fault = Some(format!(
                     "launch of {id}: GROUP_BY does not hold on {host}: {own} and {least}"
