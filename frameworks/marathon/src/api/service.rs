@@ -131,7 +131,7 @@ pub(super) async fn events(api: Api, request: Http) -> Answered {
         ));
     }
     let wanted: Vec<String> = request.query.all("event_type").map(str::to_owned).collect();
-    let address = request.remote.ip().to_string();
+    let address = request.remote.ip().to_canonical().to_string();
     let told = move |kind: &str| {
         let data = json!({
             "eventType": kind,
