@@ -30,6 +30,8 @@ pub struct SessionConfig {
     /// After how many missed heartbeats a connection counts as dead
     /// (`docs/scheduler-http-api.md`, "Events", HEARTBEAT: five).
     pub missed_heartbeats: u32,
+    /// How long one SUBSCRIBE may go without its answer before the next.
+    pub subscribe_timeout: Duration,
     /// How long to go on without a subscription; for ever when absent.
     pub connect_timeout: Option<Duration>,
     /// How many redirects in a row are followed.
@@ -42,6 +44,7 @@ impl Default for SessionConfig {
             shortest_backoff: Duration::from_millis(100),
             longest_backoff: Duration::from_secs(30),
             missed_heartbeats: 5,
+            subscribe_timeout: Duration::from_secs(60),
             connect_timeout: None,
             max_redirects: 5,
         }
@@ -152,7 +155,7 @@ pub struct Session {
 #[derive(Debug)]
 enum Phase {
     Waiting { until: Now },
-    Connecting,
+    Connecting { until: Now },
     Subscribed { dead_at: Now, patience: Duration },
     Failed,
 }
@@ -188,7 +191,7 @@ impl Session {
     /// Reacts to one input.
     pub fn step(&mut self, now: Now, input: Input) -> Option<Output> {
         match input {
-            Input::Start => self.connect(None),
+            Input::Start => self.connect(now, None),
             Input::NotOpened { reason } | Input::Ended { reason } => self.lost(now, reason),
             Input::Redirected { to } => self.redirected(now, to),
             Input::Rejected { status, message } => self.rejected(now, status, message),
@@ -206,7 +209,7 @@ impl Session {
             Input::LeaderChanged => match self.phase {
                 Phase::Failed => None,
                 Phase::Subscribed { .. } => self.lost(now, "another master leads".to_owned()),
-                Phase::Waiting { .. } | Phase::Connecting => self.connect(None),
+                Phase::Waiting { .. } | Phase::Connecting { .. } => self.connect(now, None),
             },
             Input::Tick => self.tick(now),
         }
@@ -220,15 +223,18 @@ impl Session {
             .connect_timeout
             .map(|timeout| self.unsubscribed_since + timeout);
         match &self.phase {
-            Phase::Waiting { until } => Some(give_up.map_or(*until, |at| at.min(*until))),
-            Phase::Connecting => give_up,
+            Phase::Waiting { until } | Phase::Connecting { until } => {
+                Some(give_up.map_or(*until, |at| at.min(*until)))
+            }
             Phase::Subscribed { dead_at, .. } => Some(*dead_at),
             Phase::Failed => None,
         }
     }
 
-    fn connect(&mut self, to: Option<HostAddress>) -> Option<Output> {
-        self.phase = Phase::Connecting;
+    fn connect(&mut self, now: Now, to: Option<HostAddress>) -> Option<Output> {
+        self.phase = Phase::Connecting {
+            until: now + self.config.subscribe_timeout,
+        };
         Some(Output::Connect { to })
     }
 
@@ -291,7 +297,7 @@ impl Session {
         if self.redirects > self.config.max_redirects {
             return self.lost(now, format!("too many redirects, the last one to {to}"));
         }
-        self.connect(Some(to))
+        self.connect(now, Some(to))
     }
 
     fn rejected(&mut self, now: Now, status: u16, message: String) -> Option<Output> {
@@ -331,10 +337,14 @@ impl Session {
         match self.phase {
             Phase::Waiting { until } => match self.given_up(now) {
                 Some(error) => Some(Output::Fail(error)),
-                None if until <= now => self.connect(None),
+                None if until <= now => self.connect(now, None),
                 None => None,
             },
-            Phase::Connecting => self.given_up(now).map(Output::Fail),
+            Phase::Connecting { until } => match self.given_up(now) {
+                Some(error) => Some(Output::Fail(error)),
+                None if until <= now => self.lost(now, "SUBSCRIBE was not answered".to_owned()),
+                None => None,
+            },
             Phase::Subscribed { dead_at, .. } if dead_at <= now => {
                 self.lost(now, "no heartbeat came in time".to_owned())
             }

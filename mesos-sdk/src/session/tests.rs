@@ -95,6 +95,26 @@ fn five_missed_heartbeats_end_a_subscription() {
 }
 
 #[test]
+fn a_subscribe_without_an_answer_is_sent_again() {
+    let mut session = session(SessionConfig::default());
+    assert!(matches!(
+        session.step(at(0), Input::Start),
+        Some(Output::Connect { .. })
+    ));
+    assert_eq!(session.wake_at(), Some(at(60)));
+    assert!(session.step(at(59), Input::Tick).is_none());
+    let Some(Output::Disconnected(disconnect)) = session.step(at(60), Input::Tick) else {
+        panic!("it is given up");
+    };
+    assert!(!disconnect.was_subscribed);
+    let next = at(60) + disconnect.retry_in;
+    assert!(matches!(
+        session.step(next, Input::Tick),
+        Some(Output::Connect { .. })
+    ));
+}
+
+#[test]
 fn a_master_that_does_not_say_how_often_its_heart_beats_is_watched_too() {
     let mut session = session(SessionConfig::default());
     let input = Input::Subscribed {
