@@ -117,6 +117,15 @@ impl Step<'_> {
 }
 
 impl State {
+    /// Whether a deployment is to change an app, and has not come to it yet.
+    pub(super) fn is_ahead(&self, app: &PathId) -> bool {
+        self.deployment_of(app).is_some_and(|deployment| {
+            let actions = deployment.actions_of(app);
+            let is_now = actions.iter().any(|(step, _)| *step == deployment.step);
+            !is_now && actions.iter().any(|(step, _)| *step > deployment.step)
+        })
+    }
+
     /// What is to become of an app, as far as deployments have come.
     pub(super) fn aim(&self, app: &PathId) -> Aim {
         let Some(deployment) = self.deployment_of(app) else {
@@ -128,7 +137,7 @@ impl State {
         let change = &deployment.plan.changes[app];
         let actions = deployment.actions_of(app);
         let now = actions.iter().find(|(step, _)| *step == deployment.step);
-        let is_ahead = actions.iter().any(|(step, _)| *step > deployment.step);
+        let is_ahead = self.is_ahead(app);
         match (now.map(|(_, kind)| *kind), &change.from, &change.to) {
             (Some(Kind::Start), ..) => Aim::Nothing,
             (Some(Kind::Restart), _, Some(to)) => Aim::Replace(to.clone()),

@@ -135,6 +135,17 @@ impl Step<'_> {
             return false;
         }
         if active > wanted {
+            // What it is said to have been may never have come to be, and more of
+            // it may be wanted when its turn comes: what runs stays.
+            if self.state.is_ahead(spec.id()) {
+                let waits =
+                    |it: &Instance| it.is_active() && !it.is_launched() && it.bond.is_none();
+                let waiting = self.those(spec.id(), waits).into_iter();
+                for instance in waiting.take(active - wanted) {
+                    self.decommission(&instance.id);
+                }
+                return false;
+            }
             let those = self.those(spec.id(), Instance::is_active);
             let least = rolling::bounds(wanted, spec.upgrade_strategy(), false).0;
             self.shed(spec, &those, active - wanted, least);

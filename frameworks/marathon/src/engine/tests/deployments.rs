@@ -311,6 +311,41 @@ fn a_deployment_goes_on_after_a_failover() {
 }
 
 #[test]
+fn what_waits_for_its_turn_loses_nothing_to_what_never_came_to_be() {
+    let mut world = World::new();
+    let group = |cpus: f64, cmd: &str, instances: u32| {
+        json!({"apps": [
+            {"id": "x", "cmd": "sleep 100", "cpus": cpus},
+            {"id": "y", "cmd": cmd, "instances": instances, "dependencies": ["/g/x"]},
+        ]})
+    };
+    let ids = |world: &World| -> Vec<_> {
+        let running = world.running("/g/y").into_iter();
+        running.map(|it| it.id).collect()
+    };
+    world.put_group("/g", group(0.1, "sleep 100", 3)).unwrap();
+    world.settle();
+    let before = ids(&world);
+    assert_eq!(before.len(), 3);
+    // No agent has room for that, so the turn of the other one never comes.
+    let stuck = world.put_group("/g", group(1e6, "sleep 200", 2)).unwrap();
+    for _ in 0..20 {
+        if !world.go_on() {
+            world.offer();
+            world.pass(Duration::from_secs(1));
+        }
+    }
+    assert_eq!(ids(&world), before);
+    let reply = world.ask(Request::CancelDeployment {
+        id: stuck.id,
+        force: false,
+    });
+    assert!(matches!(reply, Reply::Deployed(_)));
+    world.settle();
+    assert_eq!(ids(&world), before);
+}
+
+#[test]
 fn a_stuck_deployment_can_be_forced_aside() {
     let mut world = World::new();
     world.agents = 0;
